@@ -1,0 +1,19 @@
+"""Environments: one `Env`, several doors (envpool's Atari and Procgen, gymnax), each opened only when it is asked for."""
+
+from .door import DOORS, default_preset, list_envs, make
+from .env import Env, Info, Timestep
+from .presets import PRESETS, Preset, check_same_view, make_preset
+
+__all__ = [
+    "DOORS",
+    "PRESETS",
+    "Env",
+    "Info",
+    "Preset",
+    "Timestep",
+    "check_same_view",
+    "default_preset",
+    "list_envs",
+    "make",
+    "make_preset",
+]

@@ -1,0 +1,60 @@
+"""The resumable state of a training: whole or absent, whatever kills the process."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _stored(state: Any) -> dict[str, Any]:
+    """What a checkpoint holds: all but the games under way, keys as their numbers."""
+    kept = {name: value for name, value in state._asdict().items() if name not in ("env_state", "timestep")}
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, kept)
+
+
+class Checkpoints:
+    """`checkpoints/<update>/` of a run: the newest `keep`, and one every `keep_period` updates for good."""
+
+    def __init__(self, run: Path, keep: int = 3, keep_period: int | None = None):
+        import orbax.checkpoint as ocp
+
+        self._ocp = ocp
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, keep_period=keep_period, cleanup_tmp_directories=True, enable_async_checkpointing=True
+        )
+        self._manager = ocp.CheckpointManager((run / "checkpoints").resolve(), options=options)
+
+    def save(self, update: int, state: Any) -> None:
+        """Begins to write `state` as of `update`; goes on in the background."""
+        if update not in self._manager.all_steps():
+            self._manager.save(update, args=self._ocp.args.StandardSave(_stored(state)), force=True)
+
+    def updates(self) -> list[int]:
+        """The updates that have a checkpoint, in order."""
+        return sorted(self._manager.all_steps())
+
+    def restore(self, state: Any, update: int | None = None) -> Any:
+        """`state` with what the newest checkpoint (or that of `update`) holds in place of its own.
+
+        Raises FileNotFoundError where there is none.
+        """
+        update = self._manager.latest_step() if update is None else update
+        if update is None or update not in self._manager.all_steps():
+            raise FileNotFoundError(f"no checkpoint of update {update}; there are {self.updates()}")
+        found = self._manager.restore(update, args=self._ocp.args.StandardRestore(_stored(state)))
+        found = jax.tree.map(
+            lambda mine, new: jax.random.wrap_key_data(new) if _is_key(mine) else jnp.asarray(new),
+            {name: getattr(state, name) for name in found},
+            found,
+        )
+        return state._replace(**found)
+
+    def close(self) -> None:
+        """Waits until what was begun is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()

@@ -1,0 +1,134 @@
+"""A training on disk: the loop around `Train(init, update)` that can be watched, stopped, killed and taken up again."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ..agents import Train, make_train
+from ..networks import make as make_network
+from .checkpoints import Checkpoints
+from .config import RunConfig
+from .metrics import MetricsLog, as_row
+
+
+class Progress(NamedTuple):
+    """What a watcher is told after each update."""
+
+    update: int
+    num_updates: int
+    steps: int
+    row: dict[str, Any]
+
+
+class Loop(NamedTuple):
+    """`init() -> state`, `begin(state, update) -> state` with new games, `update(state) -> (state, metrics)`."""
+
+    init: Callable[[], Any]
+    begin: Callable[[Any, int], Any]
+    update: Callable[[Any], tuple[Any, Any]]
+    num_updates: int
+    steps_per_update: int
+
+
+def make_loop(config: RunConfig) -> Loop:
+    """The compiled parts of a training; with several seeds each is a `vmap`, and agent k begins from key `seed + k`."""
+    env = config.env()
+    network = make_network(config.network, env.num_actions, **config.network_options)
+    algorithm: Train = make_train(config.algorithm, env, network)
+    keys = jax.vmap(jax.random.key)(config.seed + np.arange(config.seeds))
+
+    def games(key: jax.Array, update: jax.Array) -> Any:
+        return env.reset(jax.random.fold_in(key, update))
+
+    if config.seeds == 1:
+        keys, init, update, begin = keys[0], algorithm.init, algorithm.update, games
+    else:
+        init, update, begin = jax.vmap(algorithm.init), jax.vmap(algorithm.update), jax.vmap(games, (0, None))
+    init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin)
+
+    def begin_games(state: Any, at: int) -> Any:
+        env_state, timestep = begin(keys, np.int32(at))
+        return state._replace(env_state=env_state, timestep=timestep)
+
+    per_update = config.algorithm.num_steps * config.num_envs
+    return Loop(lambda: init(keys), begin_games, update, algorithm.num_updates, per_update)
+
+
+def train_run(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    max_updates: int | None = None,
+) -> Path:
+    """Trains `config` into the directory `out`; gives `out`.
+
+    Every `checkpoint_every` updates the state is saved and all games begin anew, in every run, so that a run that was
+    killed and resumed equals one that was not, bit for bit on the same machine. Ctrl-C saves at the end of the
+    update under way (the games begin anew there too, so that such a run differs from one that was not stopped).
+    Raises FileExistsError where `out` holds a run and `resume` is False; ValueError where it holds another one.
+    """
+    if resume:
+        have = RunConfig.load(out)
+        if have.to_json() != config.to_json():
+            differ = [k for k, v in have.to_json().items() if v != config.to_json()[k]]
+            raise ValueError(f"{out} holds a run with other settings ({', '.join(differ)}); resume it by its own")
+    elif (out / "config.json").exists():
+        raise FileExistsError(f"{out} holds a run already: go on with --resume {out}, or give another --out")
+    config.save(out)
+    loop = make_loop(config)
+    keep_period = config.checkpoint_every * max(1, loop.num_updates // (10 * config.checkpoint_every))
+    checkpoints = Checkpoints(out, keep_period=keep_period)
+    state, first = loop.init(), 0
+    if resume and checkpoints.updates():
+        first = checkpoints.updates()[-1]
+        state = loop.begin(checkpoints.restore(state), first)
+    log = MetricsLog(out, first, tensorboard)
+    last = loop.num_updates if max_updates is None else min(loop.num_updates, max_updates)
+    with _StopRequest() as stop:
+        for update in range(first + 1, last + 1):
+            state, metrics = loop.update(state)
+            row = as_row(update, update * loop.steps_per_update, metrics)
+            log.write(row)
+            at_checkpoint = update % config.checkpoint_every == 0
+            if at_checkpoint or update == last or stop.asked:
+                checkpoints.save(update, state)
+            if at_checkpoint and update < last:
+                state = loop.begin(state, update)
+            watch(Progress(update, loop.num_updates, row["steps"], row))
+            if stop.asked:
+                break
+    checkpoints.close()
+    log.close()
+    return out
+
+
+class _StopRequest:
+    """Turns the first Ctrl-C (or SIGTERM) into a wish to stop after the update under way; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "_StopRequest":
+        self._old = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._ask)
+        except ValueError:  # not in the main thread: nobody presses Ctrl-C here
+            pass
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)

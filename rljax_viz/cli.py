@@ -1,0 +1,332 @@
+"""The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+if TYPE_CHECKING:
+    from .runs import Progress
+
+Out = Annotated[Path | None, arg(help="directory to write to; by default runs/<what>")]
+
+
+def train(
+    env: Annotated[str, arg(help="Breakout-v5, CoinrunHard-v0, Breakout-MinAtar, ...")] = "Breakout-MinAtar",
+    algo: Literal["ppo", "a2c"] = "ppo",
+    network: Annotated[str | None, arg(help="nature, minatar, coinrun; by default what suits the environment")] = None,
+    steps: Annotated[float, arg(help="environment steps of each seed, over all its environments: 5e6")] = 5e6,
+    seeds: Annotated[int, arg(help="agents that learn side by side; agent k is the one that seed + k gives alone")] = 1,
+    seed: int = 0,
+    preset: Annotated[str | None, arg(help="how the game is shown: baselines, dqn, machado (Atari), procgen, plain")] = None,
+    num_envs: Annotated[int | None, arg(help="games at once for each seed")] = None,
+    num_steps: Annotated[int | None, arg(help="steps of each game between two updates")] = None,
+    epochs: Annotated[int | None, arg(help="how often each batch is learned from; fewer is faster")] = None,
+    num_minibatches: int | None = None,
+    learning_rate: float | None = None,
+    entropy_coef: float | None = None,
+    discount: float | None = None,
+    dtype: Annotated[Literal["float32", "bfloat16"], arg(help="what the network computes in")] = "float32",
+    checkpoint_every: Annotated[int, arg(help="updates between two checkpoints; 64 are about five minutes of Atari")] = 64,
+    out: Out = None,
+    resume: Annotated[Path | None, arg(help="go on with the run in this directory; other settings are read from it")] = None,
+    tensorboard: Annotated[bool, arg(help="log to TensorBoard too (pip install 'rljax-viz[log]')")] = False,
+) -> None:
+    """Train an agent. Ctrl-C saves and stops; `--resume DIR` goes on, also after a kill.
+
+    Example: rljax-viz train --env Breakout-MinAtar --steps 3e6
+    """
+    from .runs import RunConfig, make_config, train_run
+
+    if resume is not None:
+        config, where = RunConfig.load(resume), resume
+    else:
+        changes = {
+            "steps": int(steps), "num_steps": num_steps, "epochs": epochs, "num_minibatches": num_minibatches,
+            "learning_rate": learning_rate, "entropy_coef": entropy_coef, "discount": discount,
+        }  # fmt: skip
+        config = make_config(
+            env, algo, network=network, preset=preset, num_envs=num_envs, seed=seed, seeds=seeds,
+            checkpoint_every=checkpoint_every, network_options={} if dtype == "float32" else {"dtype": dtype}, **changes,
+        )  # fmt: skip
+        where = out or Path("runs") / f"{env}-{algo}-{config.network}-{seed}"
+    print(f"{config.algo} learns {config.preset.env_id} ({config.preset.name}), {config.network}, into {where}")
+    with _training_watch() as watch:
+        train_run(config, where, resume=resume is not None, tensorboard=tensorboard, watch=watch)
+    print(f"Next: rljax-viz play {where} --record")
+
+
+def play(
+    agent: Annotated[Positional[str], arg(metavar="RUN", help="a run's directory, or zoo:NAME")],
+    episodes: Annotated[int, arg(help="whole games to play")] = 30,
+    record: Annotated[bool, arg(help="write every step to the run's episodes.zarr")] = False,
+    greedy: Annotated[bool, arg(help="take the best action instead of drawing one from the policy")] = False,
+    seed: int = 0,
+    seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
+    update: Annotated[int | None, arg(help="the checkpoint of this update instead of the newest")] = None,
+    max_steps: Annotated[int | None, arg(help="with --record: stop after so many steps")] = None,
+    env: Annotated[str | None, arg(help="refused unless it is the one that the agent knows")] = None,
+    preset: Annotated[str | None, arg(help="refused unless the agent sees the same through it")] = None,
+    out: Out = None,
+    overwrite: Annotated[bool, arg(help="replace what was recorded before, and its maps")] = False,
+) -> None:
+    """Let an agent play: its score over many games, or (--record) every step of some games, for `explain`.
+
+    Example: rljax-viz play zoo:Breakout-MinAtar --episodes 30
+    """
+    from .envs import make_preset
+    from .runs import evaluate, load_agent
+    from .runs import record as record_games
+
+    loaded = load_agent(agent, update=update, seed_index=seed_index)
+    view = loaded.preset.for_evaluation()
+    if env is not None or preset is not None:
+        view = make_preset(preset or view.name, env or view.env_id).for_evaluation()
+    if record:
+        where = out or (Path("runs") / agent.removeprefix("zoo:") if agent.startswith("zoo:") else Path(agent))
+        games = loaded.make_env(1, recording=True, preset=view)
+        with _bars() as watch:
+            path = record_games(
+                loaded, where, episodes, greedy=greedy, seed=seed, max_steps=max_steps, overwrite=overwrite, env=games,
+                watch=lambda rows, _: watch("steps played", rows, 0),
+            )  # fmt: skip
+        _print_episodes(path)
+        print(f"Next: rljax-viz explain {where} --method guided_backprop --score value")
+        return
+    games = loaded.make_env(min(episodes, 32), preset=view)
+    with _bars() as watch:
+        result = evaluate(
+            loaded, episodes, greedy=greedy, seed=seed, env=games, watch=lambda done, all: watch("games", done, all)
+        )
+    spread = result.returns.std(ddof=1) if episodes > 1 else 0.0
+    print(
+        f"{loaded.name}: return {result.returns.mean():.2f} +- {spread:.2f} (standard deviation) over {episodes} games, "
+        f"from {result.returns.min():g} to {result.returns.max():g}; {result.lengths.mean():.0f} steps a game"
+    )
+
+
+def explain(
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games (rljax-viz play --record)")],
+    method: Annotated[UseAppendAction[list[str]], arg(help="may be given several times; `all` is every method")],
+    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, logit:3, ...; may be given several times")],
+    layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
+    steps: Annotated[int | None, arg(help="of the integrated gradients")] = None,
+    tile: Annotated[int, arg(help="frames computed at once: 32 stays in a CPU's cache, a GPU likes 1024")] = 32,
+    update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
+    seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
+) -> None:
+    """Explain every recorded step, into the run's maps/; what is there already is not computed again.
+
+    Example: rljax-viz explain runs/demo --method guided_backprop --method grad_cam --score value
+    """
+    from .explain import METHODS
+    from .runs import explain_run, load_agent
+
+    methods = list(METHODS) if "all" in method else method
+    options = {name: {"steps": steps} for name in methods if name.endswith("integrated_gradients") and steps}
+    agent = load_agent(run, update=update, seed_index=seed_index)
+    with _bars() as watch:
+        done = explain_run(agent, run, methods, score, layer=layer, options=options, tile=tile, watch=watch)
+    _print_explained(done)
+    print(f"Next: rljax-viz report {run}")
+
+
+def report(
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with games and maps")],
+    max_steps: Annotated[int, arg(help="of a longer recording, the steps around rewards, lost lives and ends")] = 2000,
+    video: Annotated[bool, arg(help="write saliency.mp4 too")] = True,
+) -> None:
+    """Write the explorer page (report.html, one file, no server) and the video (saliency.mp4) of a run.
+
+    Example: rljax-viz report runs/demo
+    """
+    from .report import page_size
+    from .runs import report_run
+
+    with _bars() as watch:
+        page, film = report_run(run, max_steps=max_steps, video=video, watch=watch)
+    print(f"{page.resolve()} ({page_size(page) / 1e6:.1f} MB){f' and {film.resolve()}' if film else ''}")
+
+
+def demo(
+    agent: Annotated[str | None, arg(help="zoo:NAME or a run's directory; by default the best real game of the zoo")] = None,
+    out: Annotated[Path, arg(help="directory to write to")] = Path("runs/demo"),
+    max_frames: Annotated[int, arg(help="steps explained at most")] = 600,
+    seed: int = 0,
+) -> None:
+    """A trained agent plays a real game, six methods explain it, and a page shows what it saw.
+
+    Example: rljax-viz demo
+    """
+    from . import zoo
+    from .runs import run_demo
+
+    if agent is None:
+        agent = f"zoo:{next((name for name in ('Breakout-v5', 'Pong-v5') if name in zoo.names()), 'Breakout-MinAtar')}"
+    with _bars() as watch:
+        made = run_demo(out, agent, max_frames=max_frames, seed=seed, watch=watch)
+    print(f"{made.agent.name} played {made.episode_steps} steps, return {made.episode_return:g}")
+    _print_explained(made.explained)
+    print(f"{made.explained_steps} steps explained; {made.seconds:.0f} s in all; page {made.page_bytes / 1e6:.1f} MB")
+    print(f"Open in a browser: {made.page.resolve()}")
+    if made.video:
+        print(f"Video: {made.video.resolve()}")
+
+
+def zoo() -> None:
+    """List the trained agents that ship, with their scores.
+
+    Example: rljax-viz zoo
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from . import zoo as agents
+
+    table = Table("agent", "algorithm", "network", "steps", "score", "games")
+    for name in agents.names():
+        card = agents.card(name)
+        score = card["score"]
+        row = (card["algo"], card["network"], f"{card['steps']:,}", f"{score['mean']:g} +- {score['std']:g}")
+        table.add_row(f"zoo:{name}", *row, str(score["episodes"]))
+    Console().print(table)
+
+
+def doctor() -> None:
+    """Say what works on this machine, what does not, and how to mend it.
+
+    Example: rljax-viz doctor
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .runs import diagnose
+
+    findings = diagnose()
+    colour = {"ok": "green", "missing": "yellow", "broken": "red"}
+    table = Table("what", "state", "", "how to mend it")
+    for found in findings:
+        table.add_row(found.what, f"[{colour[found.state]}]{found.state}[/]", found.says, found.fix)
+    Console().print(table)
+    if any(found.state == "broken" for found in findings):
+        raise SystemExit(1)
+
+
+# ------------------------------------------------------------------------------------------------------- on the screen
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """`watch(what, done, all)` draws one bar for each `what`; `all` of 0 counts without an end."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
+        tasks: dict[str, Any] = {}
+
+        def watch(what: str, done: int, all: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=all or None)
+            progress.update(tasks[what], completed=done)
+
+        yield watch
+
+
+@contextmanager
+def _training_watch() -> "Iterator[Callable[[Progress], None]]":
+    """One live line: return, steps a second, time left; a line a minute where the output is not a terminal."""
+    import time
+
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    recent: list[float] = []
+    marks: list[tuple[float, int]] = [(time.monotonic(), 0)]
+    printed = [0.0]
+    with Progress(*columns, disable=not sys.stdout.isatty()) as bar:
+        task = bar.add_task("compiling", total=None)
+
+        def watch(progress: "Progress") -> None:
+            returns = progress.row["return"]
+            found = [r for r in (returns if isinstance(returns, list) else [returns]) if r is not None]
+            recent.extend([sum(found) / len(found)] if found else [])
+            del recent[:-20]
+            marks.append((time.monotonic(), progress.steps))
+            del marks[:-20]
+            (t0, s0), (t1, s1) = marks[0 if len(marks) < 3 else 1], marks[-1]
+            speed = (s1 - s0) / max(t1 - t0, 1e-9)
+            mean = f"{sum(recent) / len(recent):.2f}" if recent else "none yet"
+            text = f"{progress.steps:,} steps  return {mean}  {speed:,.0f} steps/s"
+            bar.update(task, description=text, total=progress.num_updates, completed=progress.update)
+            last = progress.update == progress.num_updates
+            if not sys.stdout.isatty() and (last or t1 - printed[0] > 60):
+                left = (progress.num_updates - progress.update) * progress.steps / progress.update / max(speed, 1e-9)
+                print(f"{text}  {left / 60:.0f} min left", flush=True)
+                printed[0] = t1
+
+        yield watch
+
+
+def _print_explained(done: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "score", "layer", "frames", "there before", "frames/s")
+    for one in done:
+        speed = f"{one.frames_per_second:,.0f}" if one.frames_per_second else "-"
+        table.add_row(one.method, one.score, one.layer or "", str(one.frames), str(one.skipped), speed)
+    Console().print(table)
+
+
+def _print_episodes(path: Path) -> None:
+    from .store import Episodes
+
+    episodes = Episodes(path)
+    for game in episodes.episodes:
+        ended = "" if game.ended else " (cut short)"
+        print(f"game {game.id}: return {game.episode_return:g} in {game.length} steps{ended}")
+    print(f"{len(episodes)} steps in {path}")
+
+
+# ------------------------------------------------------------------------------------------------------------- process
+
+
+def _settle_process() -> None:
+    """Settings that cost nothing and that nobody should have to know; what the environment sets, wins.
+
+    glibc gives large blocks back to the system at every free, and fetches them anew: page faults that cost more than the
+    arithmetic on them. Compiled programs are kept between processes.
+    """
+    if sys.platform.startswith("linux") and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        trim, top_pad, mmap = -1, -2, -3  # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+        try:
+            mallopt = ctypes.CDLL(None).mallopt
+            for what, size in ((mmap, 1 << 30), (trim, (1 << 31) - 1), (top_pad, 64 << 20)):
+                mallopt(what, size)
+        except (AttributeError, OSError):
+            pass
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rljax_viz" / "programs"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+
+
+def main() -> None:
+    """Entry point of `rljax-viz`."""
+    commands = {f.__name__: f for f in (demo, train, play, explain, report, zoo, doctor)}
+    _settle_process()
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="rljax-viz", description="See what a deep-RL agent sees. Begin with: rljax-viz demo"
+        )
+    except (ValueError, FileNotFoundError, FileExistsError, ImportError, KeyError) as error:
+        if os.environ.get("RLJAX_VIZ_TRACEBACK"):
+            raise
+        print(f"rljax-viz: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

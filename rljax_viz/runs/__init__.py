@@ -1,0 +1,50 @@
+"""The run directory: training, checkpoints, resuming, playing, explaining, and the page at the end of it."""
+
+from .agent import Agent, load_agent, parameter_hash
+from .checkpoints import Checkpoints
+from .config import ALGORITHMS, RunConfig, default_network, make_config
+from .demo import DEMO_METHODS, DEMO_OPTIONS, DEMO_SCORES, Demo, run_demo
+from .doctor import Finding, diagnose
+from .explain import Explained, explain_run, make_explain
+from .export import export_agent
+from .metrics import read_metrics
+from .page import eventful_steps, report_run
+from .play import Evaluation, evaluate, record
+from .reader import Run, open_run
+from .steps import choose_steps
+from .train import Loop, Progress, make_loop, train_run
+
+__all__ = [
+    "ALGORITHMS",
+    "DEMO_METHODS",
+    "DEMO_OPTIONS",
+    "DEMO_SCORES",
+    "Agent",
+    "Checkpoints",
+    "Demo",
+    "Evaluation",
+    "Explained",
+    "Finding",
+    "Loop",
+    "Progress",
+    "Run",
+    "RunConfig",
+    "choose_steps",
+    "default_network",
+    "diagnose",
+    "evaluate",
+    "eventful_steps",
+    "explain_run",
+    "export_agent",
+    "load_agent",
+    "make_config",
+    "make_explain",
+    "make_loop",
+    "open_run",
+    "parameter_hash",
+    "read_metrics",
+    "record",
+    "report_run",
+    "run_demo",
+    "train_run",
+]

@@ -1,0 +1,108 @@
+"""A trained agent, out of a run or out of the zoo, with everything that it takes to show it its game again."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import zoo
+from ..envs import Env, Preset, check_same_view, make
+from ..networks import make as make_network
+from ..transforms import fast_convs, tags
+from .checkpoints import Checkpoints
+from .config import RunConfig
+from .train import make_loop
+
+
+class Agent(NamedTuple):
+    """`f(params, obs) -> Output` of one observation, with convolutions in the form that is fastest here.
+
+    `name` says where it came from, `checkpoint` is a hash of its parameters, `card` what is known of it.
+    """
+
+    f: Callable
+    params: Any
+    name: str
+    network: str
+    preset: Preset
+    action_names: tuple[str, ...]
+    obs_shape: tuple[int, ...]
+    checkpoint: str
+    card: dict[str, Any]
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The tagged layers from first to last, and their shapes."""
+        return tags(self.f)(self.params, jnp.zeros(self.obs_shape, jnp.uint8))
+
+    def make_env(self, num_envs: int, *, recording: bool = False, preset: Preset | None = None) -> Env:
+        """Whole, unclipped games in the view that the agent was trained on.
+
+        Raises ValueError where `preset` would show it anything else, with the fix.
+        """
+        preset = preset or self.preset.for_evaluation()
+        check_same_view(preset, self.preset, self.name)
+        return make(preset.env_id, num_envs, preset, recording=recording)
+
+
+def parameter_hash(params: Any) -> str:
+    """Sixteen hexadecimal digits that change with any parameter."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(flax.traverse_util.flatten_dict(params, sep="/").items()):
+        digest.update(path.encode() + np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_agent(source: str | Path, *, update: int | None = None, seed_index: int = 0) -> Agent:
+    """The agent of a run's directory (newest checkpoint, or that of `update`; of several seeds the `seed_index`-th),
+    of a directory that `play` made, or of the zoo by name: `load_agent("zoo:Breakout-v5")`.
+
+    Raises FileNotFoundError or ValueError with what there is.
+    """
+    text = str(source)
+    if text.startswith("zoo:"):
+        return _from_zoo(text.removeprefix("zoo:"))
+    run = Path(source)
+    if (run / "agent.json").exists():
+        return load_agent(json.loads((run / "agent.json").read_text())["agent"])
+    if not run.exists() and text in zoo.names():
+        return _from_zoo(text)
+    return _from_run(run, update, seed_index)
+
+
+def _from_zoo(name: str) -> Agent:
+    card = zoo.card(name)
+    network = make_network(card["network"], len(card["action_names"]), **card["network_options"])
+    params = {"params": flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/")}
+    params = jax.tree.map(jnp.asarray, params)
+    return Agent(
+        fast_convs(network.apply), params, f"zoo:{name}", card["network"], Preset.from_json(card["preset"]),
+        tuple(card["action_names"]), tuple(card["obs_shape"]), parameter_hash(params), card,
+    )  # fmt: skip
+
+
+def _from_run(run: Path, update: int | None, seed_index: int) -> Agent:
+    config = RunConfig.load(run)
+    if not 0 <= seed_index < config.seeds:
+        raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
+    checkpoints = Checkpoints(run)
+    if not (updates := checkpoints.updates()):
+        raise FileNotFoundError(f"{run} has no checkpoint yet; one is written every {config.checkpoint_every} updates")
+    state = checkpoints.restore(make_loop(config).init(), update)
+    checkpoints.close()
+    params = state.params if config.seeds == 1 else jax.tree.map(lambda x: x[seed_index], state.params)
+    env = make(config.preset.env_id, 1, config.preset)
+    network = make_network(config.network, env.num_actions, **config.network_options)
+    at = update or updates[-1]
+    steps = at * config.algorithm.num_steps * config.num_envs
+    card = {"algo": config.algo, "seed": config.seed + seed_index, "steps": steps, "config": config.to_json()}
+    return Agent(
+        fast_convs(network.apply), params, str(run), config.network, config.preset, env.action_names, env.obs_shape,
+        parameter_hash(params), card,
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Methods and scores by name over a recording, into `maps/<method>-<score>[-<layer>].zarr` of its run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..explain import METHODS, last_frame, record, scores
+from ..store import Episodes, create_maps, map_name
+from ..sweeps import map_frames
+from .agent import Agent
+
+Watch = Callable[[str, int, int], None]
+
+
+class Explained(NamedTuple):
+    """One finished set of maps; `frames_per_second` is 0 where all were there before."""
+
+    method: str
+    score: str
+    layer: str | None
+    path: Path
+    frames: int
+    skipped: int
+    frames_per_second: float
+
+
+def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
+    """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] at the layer's resolution.
+
+    `agent.f` with the recorded action; sums over the newest frame's channels, and over those of a layer's map.
+    Raises ValueError for names that do not exist, or a layer that the method does not take.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; there are {', '.join(METHODS)}")
+    entry = METHODS[method]
+    if entry.needs_layer:
+        layer = layer or next(iter(agent.layers))
+        if layer not in agent.layers:
+            raise ValueError(f"{agent.network} has no layer {layer!r}; it has {', '.join(agent.layers)}")
+        options = {"layer": layer, **options}
+    elif layer is not None:
+        raise ValueError(f"{method} takes no layer; those that do: {[m for m, e in METHODS.items() if e.needs_layer]}")
+    explain = entry.factory(record(agent.f), scores.parse(score), **options)
+    channels = agent.obs_shape[-1] // agent.preset.stack
+
+    def one(params: Any, obs: Any, action: Any) -> Any:
+        map = explain(params, obs, action)
+        if entry.resolution == "obs" and map.ndim == 3:
+            return last_frame(map, channels)
+        return map.sum(-1) if map.ndim == 3 else map
+
+    return one
+
+
+def explain_run(
+    agent: Agent,
+    run: Path,
+    methods: Sequence[str],
+    score_names: Sequence[str],
+    *,
+    layer: str | None = None,
+    rows: np.ndarray | None = None,
+    options: dict[str, dict[str, Any]] | None = None,
+    tile: int = 32,
+    watch: Watch = lambda name, done, all: None,
+) -> list[Explained]:
+    """Every method for every score over `run/episodes.zarr` (or over its `rows`), resumable.
+
+    `options` holds static choices by method: `{"integrated_gradients": {"steps": 10}}`. Maps of another checkpoint or
+    another setting are refused, not mixed. Raises FileNotFoundError where nothing has been recorded; ValueError for
+    a recording of another agent.
+    """
+    episodes = Episodes(run / "episodes.zarr")
+    if (have := episodes.attributes["checkpoint"]) != agent.checkpoint:
+        raise ValueError(
+            f"{run} holds games of checkpoint {have}, this agent is {agent.checkpoint}. Record its own: "
+            f"rljax-viz play {run} --record --overwrite"
+        )
+    done = []
+    for method in methods:
+        for score in score_names:
+            done.append(_one(agent, run, episodes, method, score, layer, rows, (options or {}).get(method, {}), tile, watch))
+    return done
+
+
+def _one(agent, run, episodes, method, score, layer, rows, options, tile, watch) -> Explained:
+    needs_layer = method in METHODS and METHODS[method].needs_layer
+    layer = (layer or next(iter(agent.layers))) if needs_layer else None
+    explain = make_explain(agent, method, score, layer, **options)
+    shape = explain_shape(agent, explain)
+    attributes = {
+        "method": method, "score": score, "layer": layer, "options": options, "checkpoint": agent.checkpoint,
+        "agent": agent.name, "preset": episodes.attributes["preset"], "units": units(method, score),
+        "aggregation": "newest frame, channels summed",
+    }  # fmt: skip
+    path = run / "maps" / map_name(method, score, layer)
+    maps = create_maps(path, frames=len(episodes), shape=shape, attributes=attributes)
+    tell = lambda done, all: watch(path.stem, done, all)  # noqa: E731
+    observations, action = episodes.observations, episodes.action
+    if rows is None or len(rows) == len(episodes):
+        summary = map_frames(explain, agent.params, observations, maps, rest=(action,), tile=tile, progress=tell)
+        return Explained(method, score, layer, path, summary.frames, summary.skipped, summary.frames_per_second)
+    todo = rows[~maps.done[rows]]
+    speed = 0.0
+    if len(todo):
+        values = np.empty((len(todo), *shape), np.float32)
+        seen, took = observations[todo], action[todo]
+        summary = map_frames(explain, agent.params, seen, values, rest=(took,), tile=tile, progress=tell)
+        speed = summary.frames_per_second
+        for part in np.split(np.arange(len(todo)), np.flatnonzero(np.diff(todo) > 1) + 1):
+            maps[int(todo[part[0]]) : int(todo[part[-1]]) + 1] = values[part]
+    return Explained(method, score, layer, path, len(rows), len(rows) - len(todo), speed)
+
+
+def explain_shape(agent: Agent, explain: Callable) -> tuple[int, ...]:
+    """The shape of one map; runs nothing."""
+    import jax
+
+    obs = jnp.zeros(agent.obs_shape, jnp.uint8)
+    return jax.eval_shape(explain, agent.params, obs, jnp.zeros((), jnp.int32)).shape
+
+
+def units(method: str, score: str) -> str:
+    """The units of a method's maps, in words."""
+    of = {"value": "return", "q": "return", "advantage": "return", "entropy": "nat", "log_prob": "nat"}.get(
+        score.partition(":")[0], "logit"
+    )
+    per_obs = ("gradient", "guided_backprop", "deconvnet")
+    if method in per_obs:
+        return f"{of} per unit of obs (0..255)"
+    if method in ("guided_grad_cam", "g2_grad_cam"):
+        return f"({of})^2 per unit of obs (0..255)"
+    return of

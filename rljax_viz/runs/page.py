@@ -1,0 +1,107 @@
+"""The explorer page, the video and the pictures of a run: what its store and its maps hold, as arrays for `report`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..report import MapSeries, Recording, write_explorer, write_video
+from ..store import Episodes, Maps, open_maps
+from .steps import choose_steps
+
+
+def lost_lives(episodes: Episodes) -> np.ndarray:
+    """bool [N]: the action of this step cost a life, and the game went on; all False where no lives are recorded."""
+    lost = np.zeros(len(episodes), bool)
+    if "lives" in episodes:
+        lives, episode = episodes.lives[:].astype(int), episodes.episode[:]
+        lost[:-1] = (lives[1:] < lives[:-1]) & (episode[1:] == episode[:-1])
+    return lost
+
+
+def eventful_steps(episodes: Episodes, limit: int) -> np.ndarray:
+    """The rows around rewards, lost lives and ends, at most `limit` of them."""
+    events = (episodes.reward[:] != 0) | lost_lives(episodes) | episodes.terminated[:] | episodes.truncated[:]
+    return choose_steps(events, limit)
+
+
+def stored_maps(run: Path) -> list[Maps]:
+    """The maps of a run, in the order of their names."""
+    return [open_maps(path) for path in sorted((run / "maps").glob("*.zarr"))]
+
+
+def make_recording(episodes: Episodes, rows: np.ndarray) -> Recording:
+    """The chosen rows as the arrays that pages and videos are made of."""
+    read = lambda name: episodes[name][rows] if name in episodes else None  # noqa: E731
+    starts = {e.id: e.start for e in episodes.episodes}
+    episode = episodes.episode[rows]
+    return Recording(
+        obs=episodes.observations[rows], action=read("action"), reward=read("reward"), terminated=read("terminated"),
+        truncated=read("truncated"), episode=episode, stack=episodes.stack, rgb=read("rgb"), value=read("value"),
+        logits=read("logits"), q=read("q") if "logits" not in episodes else None,
+        step=rows - np.array([starts[int(e)] for e in episode]), life_lost=lost_lives(episodes)[rows],
+    )  # fmt: skip
+
+
+def make_series(maps: list[Maps], rows: np.ndarray) -> list[MapSeries]:
+    """Those maps that hold all of the chosen rows."""
+    return [
+        MapSeries(m.attributes["method"], m.attributes["score"], m[rows], m.attributes["layer"], m.attributes["units"])
+        for m in maps
+        if m.done[rows].all()
+    ]
+
+
+def report_run(
+    run: Path,
+    *,
+    max_steps: int = 2000,
+    rows: np.ndarray | None = None,
+    video: bool = True,
+    watch: Callable[[str, int, int], None] = lambda what, done, all: None,
+) -> tuple[Path, Path | None]:
+    """Writes `report.html` and `saliency.mp4` from what `play --record` and `explain` left; gives their paths.
+
+    Of a recording longer than `max_steps`, the steps around rewards, lost lives and ends are shown.
+    Raises FileNotFoundError where nothing is recorded, or no finished maps belong to these steps.
+    """
+    episodes = Episodes(run / "episodes.zarr")
+    all_maps = stored_maps(run)
+    if rows is None:
+        have = np.logical_and.reduce([m.done for m in all_maps]) if all_maps else np.ones(len(episodes), bool)
+        whole = have.all() or not have.any()
+        rows = eventful_steps(episodes, max_steps) if whole else np.flatnonzero(have)[:max_steps]
+    recording, series = make_recording(episodes, rows), make_series(all_maps, rows)
+    if not series:
+        raise FileNotFoundError(f"{run} holds no finished maps: rljax-viz explain {run} --method guided_backprop")
+    page = write_explorer(
+        run / "report.html", recording, series, title=title(episodes), facts=facts(episodes),
+        action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("page", done, all),
+    )  # fmt: skip
+    if not video:
+        return page, None
+    shown = series[: 4 if len(series) > 4 else None]
+    film = write_video(run / "saliency.mp4", recording, shown, progress=lambda done, all: watch("video", done, all))
+    return page, film
+
+
+def title(episodes: Episodes) -> str:
+    return f"{episodes.attributes['preset']['env_id']}: what the agent sees"
+
+
+def facts(episodes: Episodes) -> dict[str, Any]:
+    """What a reader of the page should know of the run."""
+    attributes, games = episodes.attributes, episodes.episodes
+    finished = [game.episode_return for game in games if game.ended]
+    returns = ", ".join(f"{value:g}" for value in finished[:6]) or "game cut short"
+    return {
+        "environment": attributes["preset"]["env_id"],
+        "return": returns,
+        "agent": attributes["agent"],
+        "preset": attributes["preset"]["name"],
+        "policy": "greedy" if attributes["greedy"] else "stochastic",
+        "steps recorded": len(episodes),
+        "seed": attributes["seed"],
+        "checkpoint": attributes["checkpoint"],
+    }

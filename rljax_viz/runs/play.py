@@ -1,0 +1,163 @@
+"""An agent at play: its score over many games, or every step of a few of them in the store."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..envs import Env
+from ..store import create_episodes
+from .agent import Agent
+
+Watch = Callable[[int, int], None]
+
+
+class Evaluation(NamedTuple):
+    """Unclipped returns and lengths (agent's steps) of whole games, each of every parallel game's first ones."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+def _acting(agent: Agent, env: Env, greedy: bool, chunk: int, see: Callable) -> Callable:
+    """`(params, env_state, timestep, key) -> carry, see(timestep, out, action, moved)[chunk ...]`, compiled."""
+    policy = jax.vmap(agent.f, (None, 0))
+
+    def one(params, carry, key):
+        env_state, timestep = carry
+        out = policy(params, timestep.obs)
+        preference = out.logits if out.logits is not None else out.q
+        if greedy or out.logits is None:
+            action = preference.argmax(-1)
+        else:
+            action = jax.random.categorical(key, preference)
+        env_state, moved = env.step(env_state, action)
+        return (env_state, moved), see(timestep, out, action, moved)
+
+    def play(params, carry, key):
+        return jax.lax.scan(lambda c, k: one(params, c, k), carry, jax.random.split(key, chunk))
+
+    return jax.jit(play)
+
+
+def evaluate(
+    agent: Agent,
+    episodes: int = 30,
+    *,
+    greedy: bool = False,
+    seed: int = 0,
+    env: Env | None = None,
+    watch: Watch = lambda done, all: None,
+) -> Evaluation:
+    """The score over `episodes` whole games, played side by side; each place plays its share to the end, so that short
+    games are not favoured. Actions are drawn from the policy, or are the best ones with `greedy`.
+    """
+    env = env or agent.make_env(min(episodes, 32))
+    quota = math.ceil(episodes / env.num_envs)
+    key, key_reset = jax.random.split(jax.random.key(seed))
+    play = _acting(agent, env, greedy, 128, lambda t, out, action, moved: moved.info[2:5])
+    carry = jax.jit(env.reset)(key_reset)
+    returns: list[list[float]] = [[] for _ in range(env.num_envs)]
+    lengths: list[list[int]] = [[] for _ in range(env.num_envs)]
+    while (done := sum(min(len(r), quota) for r in returns)) < quota * env.num_envs:
+        watch(min(done, episodes), episodes)
+        key, key_play = jax.random.split(key)
+        carry, (end, total, length) = play(agent.params, carry, key_play)
+        for t, b in np.argwhere(np.asarray(end)):
+            returns[b].append(float(total[t, b]))
+            lengths[b].append(int(length[t, b]))
+    watch(episodes, episodes)
+    order = [(i, b) for i in range(quota) for b in range(env.num_envs)][:episodes]
+    return Evaluation(np.array([returns[b][i] for i, b in order]), np.array([lengths[b][i] for i, b in order]))
+
+
+def record(
+    agent: Agent,
+    run: Path,
+    episodes: int = 1,
+    *,
+    greedy: bool = False,
+    seed: int = 0,
+    max_steps: int | None = None,
+    overwrite: bool = False,
+    env: Env | None = None,
+    watch: Watch = lambda done, all: None,
+) -> Path:
+    """Plays `episodes` whole games (or `max_steps` steps) and writes every step to `run/episodes.zarr`; gives its path.
+
+    A row is what the agent saw, did and got: the single newest frame, value, logits, action, unclipped reward; of
+    Atari also the colour frame, the 128 bytes of RAM and the lives, all of the moment that the agent saw.
+    With `overwrite` the old recording goes, and with it the maps that belonged to it.
+    Raises FileExistsError where recorded episodes are and `overwrite` is False.
+    """
+    env = env or agent.make_env(1, recording=True)
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "config.json").exists():
+        (run / "agent.json").write_text(json.dumps({"agent": agent.name}) + "\n")
+    attributes = {
+        "agent": agent.name, "checkpoint": agent.checkpoint, "preset": env.preset.to_json(), "greedy": greedy,
+        "seed": seed, "action_names": list(env.action_names),
+    }  # fmt: skip
+    blocks = _blocks(agent, env, greedy, seed)
+    first = next(blocks)
+    columns = {name: (value.shape[1:], value.dtype.name) for name, value in first.items() if name not in _OWN}
+    writer = create_episodes(
+        run / "episodes.zarr", frame_shape=first["frames"].shape[1:], stack=env.preset.stack,
+        padding=env.preset.padding, attributes=attributes, columns=columns, overwrite=overwrite,
+    )  # fmt: skip
+    shutil.rmtree(run / "maps", ignore_errors=True)
+    with writer:
+        rows, block = 0, first
+        while True:
+            last = np.flatnonzero(block["terminated"] | block["truncated"])
+            ends = int(block["episode"][0]) + len(last) >= episodes
+            keep = int(last[episodes - 1 - int(block["episode"][0])]) + 1 if ends else len(block["action"])
+            if max_steps is not None and rows + keep >= max_steps:
+                keep, ends = max_steps - rows, True
+            writer.append(**{name: value[:keep] for name, value in block.items()})
+            rows += keep
+            watch(rows, episodes)
+            if ends:
+                return run / "episodes.zarr"
+            block = next(blocks)
+
+
+_OWN = ("frames", "stack_start")
+
+
+def _blocks(agent: Agent, env: Env, greedy: bool, seed: int) -> Iterator[dict[str, np.ndarray]]:
+    """Endless blocks of rows of one game after another; steps on which the game only reset are left out."""
+    channels = env.obs_shape[-1] // env.preset.stack
+
+    def see(timestep, out, action, moved) -> dict[str, Any]:
+        heads = {"value": out.value, "logits": out.logits, "q": out.q}
+        row = {
+            "frames": timestep.obs[..., -channels:], "action": action.astype(jnp.int32), "reward": moved.reward,
+            "terminated": moved.terminated, "truncated": moved.truncated, "valid": moved.info.valid,
+            **{name: head for name, head in heads.items() if head is not None}, **timestep.info.extra,
+        }  # fmt: skip
+        return {name: value[0] for name, value in row.items()}
+
+    key, key_reset = jax.random.split(jax.random.key(seed))
+    play = _acting(agent, env, greedy, 32, see)
+    carry = jax.jit(env.reset)(key_reset)
+    episode, starting = 0, True
+    while True:
+        key, key_play = jax.random.split(key)
+        carry, rows = play(agent.params, carry, key_play)
+        rows = {name: np.asarray(value) for name, value in rows.items()}
+        valid = rows.pop("valid")
+        rows = {name: value[valid] for name, value in rows.items()}
+        ended = rows["terminated"] | rows["truncated"]
+        if not len(ended):
+            continue
+        starts = np.concatenate([[starting], ended[:-1]])
+        number = episode + np.cumsum(starts) - int(starting)
+        yield {**rows, "stack_start": starts, "episode": number.astype(np.int32)}
+        starting, episode = bool(ended[-1]), int(number[-1]) + int(ended[-1])

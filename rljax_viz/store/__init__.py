@@ -1,0 +1,26 @@
+"""What is on disk: recorded episodes and maps, as sharded zarr v3; chunked, resumable, no pickle.
+
+A kill leaves whole shards. Other programs read the same files: `zarr.open_group(path)`, `xarray.open_zarr(path,
+consolidated=False)`.
+"""
+
+from rljax_viz.store.arrays import StoredArray
+from rljax_viz.store.episodes import Episode, Episodes
+from rljax_viz.store.maps import Maps, create_maps, open_maps
+from rljax_viz.store.names import map_name, split_map_name
+from rljax_viz.store.observations import Observations
+from rljax_viz.store.record import EpisodeWriter, create_episodes
+
+__all__ = [
+    "Episode",
+    "EpisodeWriter",
+    "Episodes",
+    "Maps",
+    "Observations",
+    "StoredArray",
+    "create_episodes",
+    "create_maps",
+    "map_name",
+    "open_maps",
+    "split_map_name",
+]

@@ -1,0 +1,217 @@
+"""One explanation of every frame of a recording: tiles on the device, reading and writing beside it, resumable."""
+
+import math
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from rljax_viz.store import Maps
+from rljax_viz.sweeps.blocks import Block, Out, plan
+from rljax_viz.sweeps.program import ONE, map_shapes, program_on
+
+
+class MapSummary(NamedTuple):
+    """What `map_frames` did: of `frames` in all, `skipped` were done before.
+
+    `frames_per_second` is of the computed ones, without the compilation; `not_finite` of the computed maps hold NaN or
+    infinity.
+    """
+
+    frames: int
+    skipped: int
+    seconds: float
+    compile_seconds: float
+    frames_per_second: float
+    not_finite: int
+
+
+def map_frames(
+    explain: Callable,
+    params: Any,
+    frames: Any,
+    out: Out | Mapping[str, Out] | None,
+    *,
+    rest: tuple = (),
+    key: jax.Array | None = None,
+    tile: int = 32,
+    progress: Callable[[int, int], Any] | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Any:
+    """`explain(params, frames[i], *rest[i])` for every i, into `out`; `explain(key_i, ...)` if `key` is given.
+
+    frames[N H W C] is any array-like (numpy, jax, `Episodes.observations`); each of `rest` (recorded actions, carries)
+    has N rows too. The key of frame i is `fold_in(key, i)`, whatever the tiling. `out` is a `store.Maps` (frames that
+    are done are skipped, so a killed run goes on where it was), a numpy array [N ...], or None; a dict of these if
+    `explain` returns a dict of maps.
+    Returns a `MapSummary`; with `out=None` the maps themselves as numpy [N ...].
+    `tile` frames run at once, an equal part on each of `devices` (default: all local ones): 32 stays in a CPU's cache,
+    a GPU likes more. `progress(done, N)` is called after every tile. Memory does not grow with N. Maps that are not
+    finite are kept as they are, counted, and named in one warning.
+    Raises ValueError if `out` or `rest` has another length or shape, or if `key` is given to a deterministic explain
+    or is missing.
+    """
+    began = time.perf_counter()
+    if tile < 1:
+        raise ValueError(f"tile is the number of frames that run at once, at least 1; got {tile}")
+    frames = _on_host(frames)
+    rest = _checked_rest(rest, len(frames))
+    shapes = map_shapes(explain, params, frames, rest, key)
+    outs = _checked_outs(out, shapes, len(frames))
+    program, split, copies = program_on(explain, key is not None, tuple(devices or jax.local_devices()))
+    tile = math.ceil(min(tile, max(len(frames), 1)) / split.num_devices) * split.num_devices
+    blocks = plan(outs, len(frames), tile)
+    todo = sum(rows.stop - rows.start for block in blocks for rows in map(block.rows, block.tiles))
+    tally = _Tally(len(frames) - todo, len(frames), progress)
+    _pump(_Device(program, split, frames, rest, *jax.device_put((params, key), copies)), blocks, outs, shapes, tally)
+    tally.warn(explain)
+    if out is None:
+        return outs[ONE] if set(outs) == {ONE} else outs
+    seconds = time.perf_counter() - began
+    speed = todo / max(seconds - tally.compile_seconds, 1e-9)
+    return MapSummary(
+        len(frames), len(frames) - todo, seconds, tally.compile_seconds, speed, sum(tally.not_finite.values())
+    )
+
+
+@dataclass
+class _Tally:
+    """What is counted on the way."""
+
+    done: int
+    total: int
+    progress: Callable[[int, int], Any] | None
+    compile_seconds: float = 0.0
+    not_finite: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def add(self, rows: slice, finite: Mapping[str, jax.Array]) -> None:
+        for name, good in finite.items():
+            bad = np.flatnonzero(~np.asarray(good)[: rows.stop - rows.start])
+            if len(bad):
+                self.not_finite[name] = self.not_finite.get(name, 0) + len(bad)
+                self.first.setdefault(name, rows.start + int(bad[0]))
+        self.done += rows.stop - rows.start
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def warn(self, explain: Callable) -> None:
+        who = getattr(explain, "__name__", type(explain).__name__)
+        counts = self.not_finite.items()
+        bad = [f"{count} of {_label(name, who)} (first: frame {self.first[name]})" for name, count in counts]
+        if bad:
+            message = f"of {self.total} maps, these hold NaN or infinity and are kept as they are: {', '.join(bad)}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+class _Device(NamedTuple):
+    """The compiled program and what it eats."""
+
+    program: Callable
+    split: NamedSharding
+    frames: Any
+    rest: Any
+    params: Any
+    key: Any
+
+    def read(self, block: Block) -> Any:
+        """The observations and the rest of a block, and no more than its open tiles need."""
+        span = block.span()
+
+        def rows(array: Any) -> np.ndarray:
+            return np.asarray(array[span], jax.dtypes.canonicalize_dtype(array.dtype))
+
+        return jax.tree.map(rows, (self.frames, self.rest))
+
+    def launch(self, block: Block, first: int, data: Any) -> Any:
+        """Starts one tile and does not wait for it; a short tile repeats its last row, so that there is one shape."""
+        rows, offset = block.rows(first), block.tiles[0]
+        missing = block.tile - (rows.stop - rows.start)
+
+        def cut(array: np.ndarray) -> np.ndarray:
+            part = array[rows.start - offset : rows.stop - offset]
+            return np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+
+        numbers = np.arange(first, first + block.tile, dtype=np.uint32)
+        obs, rest = jax.device_put(jax.tree.map(cut, data), self.split)
+        return self.program(jax.device_put(numbers, self.split), obs, rest, self.params, self.key)
+
+
+def _pump(device: _Device, blocks: list[Block], outs: dict, shapes: dict, tally: _Tally) -> None:
+    """Reads block k+1, computes block k and writes block k-1, all at once; an exception in any of them ends it here."""
+    flying: deque[tuple[Block, int, Any]] = deque()
+    written: deque[Future] = deque()
+
+    def settle() -> None:
+        block, first, (maps, finite) = flying.popleft()
+        block.fill(first, maps)
+        if first == block.tiles[-1]:
+            while len(written) > 1:  # one block waits while one is written: a slow disk does not fill the memory
+                written.popleft().result()
+            written.append(writer.submit(block.write, outs))
+        tally.add(block.rows(first), finite)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead: deque[Future] = deque(reader.submit(device.read, block) for block in blocks[:1])
+        for number, block in enumerate(blocks):
+            data = ahead.popleft().result()
+            ahead.extend(reader.submit(device.read, following) for following in blocks[number + 1 : number + 2])
+            block.allocate(shapes)
+            for first in block.tiles:
+                clock = time.perf_counter()
+                flying.append((block, first, device.launch(block, first, data)))
+                tally.compile_seconds = tally.compile_seconds or time.perf_counter() - clock
+                if len(flying) > 1:  # fetch one tile while the next is computed
+                    settle()
+        while flying:
+            settle()
+        while written:
+            written.popleft().result()
+
+
+def _label(name: str, what: str) -> str:
+    return what if name == ONE else f"{what}[{name!r}]"
+
+
+def _on_host(values: Any) -> Any:
+    """numpy for a jax array, whose every slice would be compiled; a lazy array stays what it is."""
+    return np.asarray(values) if isinstance(values, jax.Array) else values
+
+
+def _checked_rest(rest: Any, count: int) -> tuple:
+    if not isinstance(rest, tuple):
+        raise TypeError(f"rest is a tuple of arrays with a row per frame, rest=(actions,); got {type(rest).__name__}")
+    for number, values in enumerate(rest):
+        for part in jax.tree.leaves(values):
+            shape = getattr(part, "shape", None)
+            if not shape or shape[0] != count:
+                raise ValueError(f"rest[{number}] has shape {shape}; it needs one row for each of the {count} frames")
+    return jax.tree.map(_on_host, rest)
+
+
+def _checked_outs(out: Any, shapes: dict[str, jax.ShapeDtypeStruct], count: int) -> dict[str, Out]:
+    """`out` as {name: where to write}; new numpy arrays for None. Raises unless it fits what explain gives."""
+    if out is None:
+        return {name: np.empty((count, *one.shape), one.dtype) for name, one in shapes.items()}
+    outs = dict(out) if isinstance(out, Mapping) else {ONE: out}
+    if set(outs) != set(shapes):
+        gives, got = [None if set(x) == {ONE} else sorted(x) for x in (shapes, outs)]
+        what = "one map per frame: out must be one store or array" if gives is None else f"a dict of maps: {gives}"
+        raise ValueError(f"explain gives {what}; out is {'one store or array' if got is None else f'a dict of {got}'}")
+    for name, one in shapes.items():
+        target, expected, label = outs[name], (count, *one.shape), _label(name, "out")
+        if not isinstance(target, Maps | np.ndarray):
+            raise TypeError(f"{label} must be a store.Maps, a numpy array or None, not {type(target).__name__}")
+        if target.shape != expected:
+            fix = f"create_maps(path, frames={count}, shape={one.shape}, ...) or np.empty({expected}, np.float32)"
+            raise ValueError(f"{label} has shape {target.shape}, explain on these frames gives {expected}: {fix}")
+        if not np.can_cast(one.dtype, target.dtype, "same_kind"):
+            raise ValueError(f"{label} is {target.dtype} and cannot hold the {one.dtype} that explain gives")
+    return outs

@@ -1,0 +1,11 @@
+"""Networks with named hidden activations: linen modules, plain `nn.Conv` inside, one architecture a file.
+
+    net = networks.make("nature", num_actions=4)
+    params = net.init(key, obs)          # ONE observation [H W C], uint8 or float32, 0..255
+    out = net.apply(params, obs)         # an Output
+"""
+
+from rljax_viz.networks.output import Output
+from rljax_viz.networks.registry import NAMES, make
+
+__all__ = ["NAMES", "Output", "make"]

@@ -1,0 +1,139 @@
+"""The forms of one convolution: `form(x[N H W C], w[h w C K], conv) -> [N oh ow K]`, all equal but for rounding.
+
+Each is made of plain operations, so it can be differentiated, batched (over `w` too, for seeds) and is affine in `x`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Conv(NamedTuple):
+    """What a convolution is beside its operands: strides, padding ((top, bottom), (left, right)), the product's precision."""
+
+    strides: tuple[int, int] = (1, 1)
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    precision: Any = None
+    dtype: Any = None
+
+
+Form = Callable[[jax.Array, jax.Array, Conv], jax.Array]
+
+
+def as_lax(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    """XLA's own convolution."""
+    return lax.conv_general_dilated(
+        x,
+        w,
+        conv.strides,
+        conv.padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=conv.precision,
+        preferred_element_type=conv.dtype,
+    )
+
+
+def as_shifts(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    """Shifted slices beside each other, and one matrix product; strided kernels after space-to-depth."""
+    x, w, conv = _deep(_padded(x, conv), w, conv)
+    kh, kw, _, out = w.shape
+    patches = jnp.concatenate([_shift(x, w, conv, i, j) for i in range(kh) for j in range(kw)], -1)
+    return _product(patches, w.reshape(-1, out), conv)
+
+
+def as_rows(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    """Slices shifted along the width beside each other, and a sum of one matrix product for each row of the kernel."""
+    x, w, conv = _deep(_padded(x, conv), w, conv)
+    kh, kw, _, out = w.shape
+    (sh, sw), (oh, ow) = conv.strides, _out(x, w, conv)
+    wide = [x[:, :, j : j + (ow - 1) * sw + 1 : sw] for j in range(kw)]
+    wide = jnp.concatenate(wide, -1)
+    rows = [wide[:, i : i + (oh - 1) * sh + 1 : sh] for i in range(kh)]
+    return sum(_product(row, w[i].reshape(-1, out), conv) for i, row in enumerate(rows))
+
+
+def as_sum(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    """A sum of one matrix product for each place in the kernel: no patches in memory."""
+    x, w, conv = _deep(_padded(x, conv), w, conv)
+    kh, kw = w.shape[:2]
+    return sum(_product(_shift(x, w, conv, i, j), w[i, j], conv) for i in range(kh) for j in range(kw))
+
+
+def as_patches(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    """`lax.conv_general_dilated_patches`, and one matrix product."""
+    kh, kw, c, out = w.shape
+    patches = lax.conv_general_dilated_patches(
+        x, (kh, kw), conv.strides, conv.padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=conv.precision
+    )
+    return _product(patches, w.transpose(2, 0, 1, 3).reshape(kh * kw * c, out), conv)
+
+
+def as_tiles(x: jax.Array, w: jax.Array, conv: Conv, tile: tuple[int, int] = (1, 8)) -> jax.Array:
+    """A tile of outputs at a time: overlapping blocks of input times the kernel written out for the whole tile."""
+    (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
+    x = _padded(x, conv)
+    oh, ow = _out(x, w, conv)
+    th, tw = min(tile[0], oh), min(tile[1], ow)
+    nh, nw = -(-oh // th), -(-ow // tw)
+    bh, bw = (th - 1) * sh + kh, (tw - 1) * sw + kw
+    need = ((nh - 1) * th * sh + bh, (nw - 1) * tw * sw + bw)
+    x = jnp.pad(x, ((0, 0), *((0, max(n - s, 0)) for n, s in zip(need, x.shape[1:3], strict=True)), (0, 0)))
+    rows = jnp.stack([x[:, i * th * sh : i * th * sh + bh] for i in range(nh)], 1)
+    blocks = jnp.stack([rows[:, :, :, j * tw * sw : j * tw * sw + bw] for j in range(nw)], 2)
+    full = jnp.stack([_placed(w, (i * sh, j * sw), (bh, bw)) for i in range(th) for j in range(tw)], -2)
+    y = _product(blocks.reshape(x.shape[0], nh, nw, -1), full.reshape(bh * bw * c, th * tw * out), conv)
+    y = y.reshape(x.shape[0], nh, nw, th, tw, out).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(x.shape[0], nh * th, nw * tw, out)[:, :oh, :ow]
+
+
+FORMS: dict[str, Form] = {
+    "lax": as_lax,
+    "shifts": as_shifts,
+    "rows": as_rows,
+    "sum": as_sum,
+    "patches": as_patches,
+    "tiles": as_tiles,
+}
+
+
+def _placed(w: jax.Array, at: tuple[int, int], size: tuple[int, int]) -> jax.Array:
+    room = [(a, s - a - k) for a, s, k in zip(at, size, w.shape[:2], strict=True)]
+    return jnp.pad(w, (*room, (0, 0), (0, 0)))
+
+
+def _padded(x: jax.Array, conv: Conv) -> jax.Array:
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, ((0, 0, 0), *((lo, hi, 0) for lo, hi in conv.padding), (0, 0, 0)))
+
+
+def _out(x: jax.Array, w: jax.Array, conv: Conv) -> tuple[int, int]:
+    (sh, sw), (kh, kw) = conv.strides, w.shape[:2]
+    return (x.shape[1] - kh) // sh + 1, (x.shape[2] - kw) // sw + 1
+
+
+def _shift(x: jax.Array, w: jax.Array, conv: Conv, i: int, j: int) -> jax.Array:
+    (sh, sw), (oh, ow) = conv.strides, _out(x, w, conv)
+    return x[:, i : i + (oh - 1) * sh + 1 : sh, j : j + (ow - 1) * sw + 1 : sw]
+
+
+def _product(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
+    contract = (((x.ndim - 1,), (0,)), ((), ()))
+    return lax.dot_general(x, w, contract, precision=conv.precision, preferred_element_type=conv.dtype)
+
+
+def _deep(x: jax.Array, w: jax.Array, conv: Conv) -> tuple[jax.Array, jax.Array, Conv]:
+    """Space to depth: a strided convolution as one of stride 1 over blocks, where the kernel is whole blocks."""
+    (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
+    if (sh, sw) == (1, 1) or kh % sh or kw % sw:
+        return x, w, conv
+    oh, ow = _out(x, w, conv)
+    bh, bw = oh + kh // sh - 1, ow + kw // sw - 1
+    x = x[:, : bh * sh, : bw * sw].reshape(-1, bh, sh, bw, sw, c)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, bh, bw, sh * sw * c)
+    w = w.reshape(kh // sh, sh, kw // sw, sw, c, out).transpose(0, 2, 1, 3, 4, 5)
+    return x, w.reshape(kh // sh, kw // sw, sh * sw * c, out), conv._replace(strides=(1, 1))

@@ -1,0 +1,68 @@
+"""Every method x every network x every layer, by shapes alone; values where they are cheap."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rljax_viz import networks
+from rljax_viz.explain import METHODS, gradient, record, scores
+from rljax_viz.transforms import fast_convs, tags
+
+SHAPES = {"nature": (84, 84, 4), "nature-dueling": (84, 84, 4), "minatar": (10, 10, 6), "coinrun": (64, 64, 3)}
+SCORES = {"nature-dueling": ["value", "q:3", "advantage:0", "difference:1,2"]}
+ACTOR_CRITIC = ["value", "logit:3", "log_prob:1", "entropy", "difference:1,2"]
+
+
+def network(name):
+    net = networks.make(name, num_actions=6)
+    obs = jax.ShapeDtypeStruct(SHAPES[name], jnp.uint8)
+    return net, jax.eval_shape(net.init, jax.random.key(0), obs), obs
+
+
+def test_the_list_of_networks_is_complete():
+    assert set(networks.NAMES) == set(SHAPES)
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast_convs"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes(name, fast):
+    net, params, obs = network(name)
+    f = fast_convs(net.apply) if fast else net.apply
+    layers = {layer: h.shape for layer, h in tags(net.apply)(params, obs).items()}
+    assert layers
+    for method_name, method in METHODS.items():
+        score = scores.parse("value")
+        if not method.needs_layer:
+            map = jax.eval_shape(method.factory(f, score), params, obs)
+            assert (map.shape, map.dtype) == (obs.shape, jnp.float32), method_name
+            continue
+        for layer, shape in layers.items():
+            if len(shape) != 3 and "cam" in method_name:
+                with pytest.raises(ValueError, match=r"layer \[h w c\]"):
+                    jax.eval_shape(method.factory(f, score, layer), params, obs)
+                continue
+            map = jax.eval_shape(method.factory(f, score, layer), params, obs)
+            expected = obs.shape if method.resolution == "obs" else shape[:2] if "cam" in method_name else shape
+            assert (map.shape, map.dtype) == (expected, jnp.float32), (method_name, layer)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_scores(name):
+    net, params, obs = network(name)
+    for text in SCORES.get(name, ACTOR_CRITIC):
+        assert jax.eval_shape(gradient(net.apply, scores.parse(text)), params, obs).shape == obs.shape
+    chosen = scores.chosen_q if name == "nature-dueling" else scores.chosen_logit
+    action = jax.ShapeDtypeStruct((), jnp.int32)
+    assert jax.eval_shape(gradient(record(net.apply), chosen), params, obs, action).shape == obs.shape
+
+
+@pytest.mark.parametrize("method_name", METHODS)
+def test_values_on_minatar(method_name):
+    method, net = METHODS[method_name], networks.make("minatar", num_actions=6)
+    obs = jnp.asarray(255 * np.random.default_rng(0).integers(0, 2, SHAPES["minatar"]), jnp.uint8)
+    params = net.init(jax.random.key(0), obs)
+    # A policy head starts near zero, so explain the value; its weights are of order one.
+    args = (net.apply, scores.value, *(["conv1"] if method.needs_layer else []))
+    map = np.asarray(jax.jit(method.factory(*args))(params, obs))
+    assert np.isfinite(map).all() and np.abs(map).max() > 0

@@ -1,0 +1,202 @@
+"""What holds for every network: values against numpy, tags, transforms, options, refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rljax_viz import networks, transforms
+from tests.networks import oracles
+
+SMALL = {"nature": (36, 40, 3), "nature-dueling": (36, 40, 3), "minatar": (10, 10, 4), "coinrun": (16, 16, 3)}
+FULL = {"nature": (84, 84, 4), "nature-dueling": (84, 84, 4), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
+COUNTS = {
+    ("nature", 4): 1_686_693,
+    ("nature", 6): 1_686_693 + 2 * 513,
+    ("nature-dueling", 4): 77_984 + 2 * 1_606_144 + 513 + 4 * 513,
+    ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
+    ("coinrun", 9): 360_138,
+    ("coinrun", 15): 363_216,
+}
+NATURE_CONVS = {"conv1": (20, 20, 32), "conv2": (9, 9, 64), "conv3": (7, 7, 64)}
+TAGS = {
+    "nature": NATURE_CONVS | {"fc": (512,)},
+    "nature-dueling": NATURE_CONVS | {"fc_value": (512,), "fc_advantage": (512,), "advantage_raw": (5,)},
+    "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
+    "coinrun": {
+        "1a": (64, 64, 16),
+        "2a": (32, 32, 32),
+        "2b": (32, 32, 32),
+        "3a": (16, 16, 32),
+        "4a": (8, 8, 32),
+        "fc1": (256,),
+        "fc2": (512,),
+    },
+}
+
+
+def frames(shape, n=None, seed=0):
+    size = shape if n is None else (n, *shape)
+    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+
+def made(name, shape, num_actions=5, **options):
+    """A network with random weights and biases, so that no term of it is zero (and no QR is waited for)."""
+    net = networks.make(name, num_actions, **options)
+    params = jax.eval_shape(net.init, jax.random.key(1), jax.ShapeDtypeStruct(shape, jnp.uint8))
+    rng = np.random.default_rng(2)
+
+    def draw(leaf):
+        scale = 0.1 if len(leaf.shape) == 1 else np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        return jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32)
+
+    return net, jax.tree.map(draw, params)
+
+
+@pytest.fixture(scope="module", params=networks.NAMES)
+def case(request):
+    net, params = made(request.param, SMALL[request.param])
+    return request.param, net, params
+
+
+def test_names():
+    assert networks.NAMES == ("nature", "nature-dueling", "minatar", "coinrun")
+
+
+@pytest.mark.parametrize(("name", "num_actions"), COUNTS)
+def test_parameter_count(name, num_actions):
+    net = networks.make(name, num_actions)
+    params = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct(FULL[name], jnp.uint8))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name, num_actions]
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_tags_and_shapes(name):
+    net = networks.make(name, 5)
+    obs = jax.ShapeDtypeStruct(FULL[name], jnp.uint8)
+    params = jax.eval_shape(net.init, jax.random.key(0), obs)
+    found = transforms.tags(net.apply)(params, obs)
+    assert {key: tuple(value.shape) for key, value in found.items()} == TAGS[name]
+
+
+def test_tags_stand_behind_the_relu(case):
+    name, net, params = case
+    hidden = transforms.activations(net.apply)(params, frames(SMALL[name]))[1]
+    hidden.pop("advantage_raw", None)
+    assert all(value.min() == 0 and value.max() > 0 for value in hidden.values())
+
+
+def test_values_are_those_of_numpy(case):
+    name, net, params = case
+    obs = frames(SMALL[name])
+    out, oracle = net.apply(params, obs), oracles.FORWARD[name](params["params"], obs)
+    assert {field for field, value in out._asdict().items() if value is not None} == oracle.keys()
+    for field, value in oracle.items():
+        assert getattr(out, field).shape == np.shape(value) and getattr(out, field).dtype == jnp.float32
+        np.testing.assert_allclose(getattr(out, field), value, rtol=1e-4, atol=1e-5, err_msg=field)
+
+
+def test_uint8_and_float32_frames_are_equal(case):
+    name, net, params = case
+    obs = frames(SMALL[name])
+    jax.tree.map(np.testing.assert_array_equal, net.apply(params, obs), net.apply(params, obs.astype(np.float32)))
+
+
+def test_vmap_is_a_loop(case):
+    name, net, params = case
+    obs = frames(SMALL[name], 3)
+    batched = jax.jit(jax.vmap(net.apply, (None, 0)))(params, obs)
+    for i in range(3):
+        jax.tree.map(
+            lambda many, one, i=i: np.testing.assert_allclose(many[i], one, rtol=1e-5, atol=1e-5),
+            batched,
+            net.apply(params, obs[i]),
+        )
+
+
+def test_fast_convs_agree(case):
+    name, net, params = case
+    obs = frames(SMALL[name]).astype(np.float32)
+
+    def values_and_slope(f):
+        slope = jax.grad(lambda obs: sum(x.sum() for x in jax.tree.leaves(f(params, obs))))
+        return jax.jit(lambda obs: (f(params, obs), slope(obs)))(obs)
+
+    out, slope = values_and_slope(net.apply)
+    fast_out, fast_slope = values_and_slope(transforms.fast_convs(net.apply))
+    jax.tree.map(lambda fast, plain: np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-5), fast_out, out)
+    np.testing.assert_allclose(fast_slope, slope, atol=5e-5 * np.abs(slope).max())  # seven layers of rounding
+
+
+def test_bfloat16_is_near_and_answers_in_float32(case):
+    name, net, params = case
+    obs = frames(SMALL[name])
+    low = networks.make(name, 5, dtype="bfloat16")
+    hidden = transforms.activations(low.apply)(params, obs)[1]
+    hidden.pop("advantage_raw", None)
+    assert {value.dtype for value in hidden.values()} == {jnp.dtype("bfloat16")}
+
+    def near(a, b):
+        assert a.dtype == jnp.float32
+        assert 0 < np.abs(a - b).max() < 0.05 * max(1, np.abs(b).max())
+
+    jax.tree.map(near, low.apply(params, obs), net.apply(params, obs))
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_baselines_initialisation(name):
+    params = networks.make(name, 5).init(jax.random.key(3), frames(SMALL[name]))["params"]
+    gains = {"logits": 0.01, "value": 1.0, "advantage": 1.0}
+    for layer, weights in params.items():
+        assert not weights["bias"].any()
+        matrix = np.asarray(weights["kernel"], np.float64).reshape(-1, weights["kernel"].shape[-1])
+        if matrix.shape[0] < matrix.shape[1]:
+            matrix = matrix.T
+        gain = gains.get(layer, 2**0.5)
+        np.testing.assert_allclose(matrix.T @ matrix, gain**2 * np.eye(matrix.shape[1]), atol=1e-5 * gain**2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_dueling_streams_add_up(compiled):
+    net, params = made("nature-dueling", SMALL["nature-dueling"])
+    f = jax.vmap(net.apply, (None, 0))
+    out = (jax.jit(f) if compiled else f)(params, frames(SMALL["nature-dueling"], 4))
+    np.testing.assert_array_equal(out.q, out.value[:, None] + out.advantage)
+    np.testing.assert_allclose(out.advantage.mean(-1), np.zeros(4), atol=1e-6)
+    assert np.ptp(out.advantage, axis=-1).min() > 1e-3
+
+
+def test_raw_advantage_is_the_stream_before_its_mean():
+    net, params = made("nature-dueling", SMALL["nature-dueling"])
+    out, hidden = transforms.activations(net.apply)(params, frames(SMALL["nature-dueling"]))
+    raw = hidden["advantage_raw"]
+    assert abs(raw.mean()) > 1e-4
+    np.testing.assert_allclose(out.advantage, raw - raw.mean(), atol=1e-6)
+
+
+def test_batches_and_small_frames_are_refused():
+    net, params = made("nature", SMALL["nature"])
+    with pytest.raises(ValueError, match=r"ONE observation \[H W C\], got shape \(2, 36, 40, 3\).*jax.vmap"):
+        net.apply(params, frames(SMALL["nature"], 2))
+    with pytest.raises(ValueError, match=r"at least 36x36 pixels.*got shape \(4, 84, 84\).*moveaxis"):
+        net.apply(params, frames((4, 84, 84)))
+
+
+def test_bad_names_options_and_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-dueling, .*Did you mean .*'nature', 4"):
+        networks.make("natur", 4)
+    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-dueling, minatar, coinrun\.$"):
+        networks.make("zzz", 4)
+    with pytest.raises(TypeError, match="nature has no option 'width'; its options are dtype"):
+        networks.make("nature", 4, width=3)
+    with pytest.raises(TypeError, match="no option 'features', 'parent'"):
+        networks.make("nature", 4, parent=None, features=3)
+    with pytest.raises(ValueError, match=r"float32 or bfloat16, got dtype='float16'.*dtype='bfloat16'"):
+        networks.make("nature", 4, dtype="float16")
+    with pytest.raises(ValueError, match="got dtype='wide'"):
+        networks.make("nature", 4, dtype="wide")
+    for wrong in (0, -1, 2.0, True, "4"):
+        with pytest.raises(ValueError, match=r"positive int.*env\.num_actions"):
+            networks.make("nature", wrong)
+    assert networks.make("nature", np.int64(4)) == networks.make("nature", 4, dtype=jnp.float32)

@@ -164,7 +164,7 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
             params, opt_state = carry
             grads, aux = jax.grad(lambda p: ppo_loss(config, policy, p, batch, clip), has_aux=True)(params)
             step, opt_state = optimizer.update(grads, opt_state, params)
-            return (optax.apply_updates(params, step), opt_state), (*aux, optax.global_norm(grads))
+            return (optax.apply_updates(params, step), opt_state), (*aux, optax.tree.norm(grads))
 
         def epoch(carry, key_epoch):
             return jax.lax.scan(learn, carry, minibatches(key_epoch, samples, config.num_minibatches))

@@ -13,6 +13,7 @@ const bestMap = (name, score) => maps.find((m) => lens(m) === name && m.score ==
 
 let queued = false;
 function invalidate() {
+  delete document.body.dataset.drawn;
   if (!queued) requestAnimationFrame(() => { queued = false; draw(); });
   queued = true;
 }
@@ -24,7 +25,7 @@ function draw() {
   const drawn = [drawGame(t), drawAgent(t), !map || drawWhy(map, t)];
   drawThumbs(t);
   tell(t, episode, map);
-  if (drawn.every(Boolean)) document.body.dataset.drawn = `${t}`; // for whoever waits for the picture
+  if (drawn.every(Boolean)) document.body.dataset.drawn = `${t}`; // whoever waits for the picture may go on
 }
 
 function drawGame(t) {

@@ -114,8 +114,8 @@ def _shrink(frontier: list, affine: Sequence[Eqn], moving: set) -> list:
     changed = True
     while changed:
         changed = False
-        for v in frontier:
-            behind = [u for u in variables(maker[v].invars) if u in moving] if v in maker else [v]
+        for v in [v for v in frontier if v in maker]:
+            behind = [u for u in variables(maker[v].invars) if u in moving]
             new = [u for u in behind if u not in frontier]
             if sum(math.prod(u.aval.shape) for u in new) < math.prod(v.aval.shape):
                 frontier = [u for u in frontier if u is not v] + new

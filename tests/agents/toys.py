@@ -71,17 +71,15 @@ def late_reset(num_envs: int = 16) -> Env:
 
     def reset(key):
         state, timestep = env.reset(key)
-        return (state, jnp.zeros((), bool)), timestep
+        return (state, timestep.obs, jnp.zeros((), bool)), timestep
 
     def step(state, action):
-        inner, resetting = state
+        inner, obs, resetting = state
         moved, out = env.step(inner, action)
-        held = jax.tree.map(lambda a, b: jnp.where(resetting, a, b), inner, moved)
+        held = jax.tree.map(lambda a, b: jnp.where(resetting, a, b), (inner, obs), (moved, out.obs))
         lie = jnp.where(resetting, 100.0 * (action == 0), out.reward)
-        no = jnp.zeros(num_envs, bool)
-        real = ~jnp.broadcast_to(resetting, (num_envs,))
+        no, real = jnp.zeros(num_envs, bool), jnp.broadcast_to(~resetting, (num_envs,))
         info = out.info._replace(valid=real, episode_end=out.info.episode_end & real)
-        out = Timestep(out.obs, lie, jnp.where(resetting, no, out.terminated), no, info)
-        return (held, ~resetting), out
+        return (*held, ~resetting), Timestep(held[1], lie, jnp.where(resetting, no, out.terminated), no, info)
 
     return Env(reset, step, num_envs, env.num_actions, env.obs_shape, env.action_names, env.preset)

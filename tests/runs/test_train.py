@@ -1,0 +1,162 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from rljax_viz.runs import Checkpoints, RunConfig, make_config, make_loop, read_metrics, train_run
+from tests.runs.conftest import TINY
+
+
+def leaves(run: Path, config: RunConfig):
+    """Everything that the newest checkpoint of `run` holds, as numpy."""
+    checkpoints = Checkpoints(run)
+    state = checkpoints.restore(make_loop(config).init())
+    checkpoints.close()
+    return [np.asarray(x) for x in jax.tree.leaves((state.params, state.opt_state, state.update))]
+
+
+def test_a_run_leaves_what_it_promises(trained):
+    rows = read_metrics(trained)
+    assert [row["update"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["steps"] == 4 * 16 * 6 and {"return", "entropy", "value_loss", "episodes"} <= set(rows[0])
+    config = RunConfig.load(trained)
+    assert config.preset.env_id == "Breakout-MinAtar" and config.algorithm.num_steps == 16
+    assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    checkpoints = Checkpoints(trained)
+    assert checkpoints.updates() == [2, 4, 6]
+    checkpoints.close()
+
+
+def test_resuming_equals_never_stopping_bit_for_bit(trained, tmp_path):
+    config = RunConfig.load(trained)
+    stopped = train_run(config, tmp_path / "stopped", max_updates=4)
+    train_run(config, stopped, resume=True)
+    for a, b in zip(leaves(trained, config), leaves(stopped, config), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert read_metrics(stopped) == read_metrics(trained)
+
+
+def test_an_existing_run_is_not_overwritten(trained):
+    with pytest.raises(FileExistsError, match="go on with --resume"):
+        train_run(RunConfig.load(trained), trained)
+
+
+def test_resuming_with_other_settings_is_refused(trained):
+    with pytest.raises(ValueError, match=r"other settings \(algorithm\)"):
+        train_run(make_config("Breakout-MinAtar", **{**TINY, "epochs": 2}), trained, resume=True)
+
+
+def test_a_directory_without_a_run_is_explained(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a run: it has no config.json"):
+        RunConfig.load(tmp_path)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="no algorithm 'dqn'"):
+        make_config("Breakout-MinAtar", "dqn")
+    with pytest.raises(ValueError, match=r"no setting \['lr'\]"):
+        make_config("Breakout-MinAtar", lr=1)
+
+
+def test_each_of_eight_seeds_sees_its_own_games_and_learns_as_it_would_alone():
+    settings = {**TINY, "steps": 4 * 16 * 3}
+    together = make_loop(make_config("Breakout-MinAtar", seeds=8, seed=10, **settings))
+    states = together.init()
+    first = [states.timestep.obs]
+    for _ in range(3):
+        states, metrics = together.update(states)
+    first.append(metrics.episodes.count)
+    for k in (0, 5):
+        alone = make_loop(make_config("Breakout-MinAtar", seed=10 + k, **settings))
+        state = alone.init()
+        np.testing.assert_array_equal(first[0][k], state.timestep.obs)
+        for _ in range(3):
+            state, own = alone.update(state)
+        assert first[1][k] == own.episodes.count
+        for a, b in zip(jax.tree.leaves(states.params), jax.tree.leaves(state.params), strict=True):
+            np.testing.assert_allclose(a[k], b, atol=1e-4)
+    assert (first[0][0] != first[0][5]).any()
+
+
+def test_a_run_of_several_seeds_is_saved_and_read_back(tmp_path):
+    from rljax_viz.runs import load_agent
+
+    config = make_config("Breakout-MinAtar", seeds=3, **{**TINY, "steps": 4 * 16 * 2})
+    run = train_run(config, tmp_path / "seeds")
+    assert len(read_metrics(run)[0]["entropy"]) == 3
+    one, two = load_agent(run, seed_index=1), load_agent(run, seed_index=2)
+    assert one.checkpoint != two.checkpoint
+    with pytest.raises(ValueError, match="holds 3 seeds, there is no number 3"):
+        load_agent(run, seed_index=3)
+
+
+COMMAND = "import sys; from rljax_viz.cli import main; sys.argv[0] = 'rljax-viz'; main()"
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_update(run: Path, update: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 400
+    while time.monotonic() < deadline:
+        if read_metrics(run) and read_metrics(run)[-1]["update"] >= update:
+            return
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[1].decode()[-2000:])
+        time.sleep(0.05)
+    raise AssertionError(f"update {update} was not reached")
+
+
+CASES = {
+    "Breakout-MinAtar": ("--num-envs", "8", "--num-steps", "32", "--steps", "10240", "--checkpoint-every", "8"),
+    "Pong-v5": ("--num-envs", "2", "--num-steps", "16", "--steps", "384", "--checkpoint-every", "2", "--epochs", "1"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", CASES)
+def test_a_killed_run_resumes_bit_for_bit(env_id, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    arguments = ("train", "--env", env_id, *CASES[env_id])
+    process = start(*arguments, "--out", str(whole))
+    assert process.communicate()[1] is not None and process.returncode == 0
+    config = RunConfig.load(whole)
+    last = read_metrics(whole)[-1]["update"]
+    process = start(*arguments, "--out", str(killed))
+    wait_for_update(killed, config.checkpoint_every + 1, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process = start("train", "--resume", str(killed))
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 0, errors[-2000:]
+    for a, b in zip(leaves(whole, config), leaves(killed, config), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [row["update"] for row in read_metrics(killed)] == list(range(1, last + 1))
+    assert read_metrics(killed) == read_metrics(whole)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
+    run = tmp_path / "run"
+    arguments = ("--num-envs", "8", "--num-steps", "32", "--checkpoint-every", "100000", "--steps", "1e8")
+    process = start("train", "--env", "Breakout-MinAtar", *arguments, "--out", str(run))
+    wait_for_update(run, 3, process)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 0, errors[-2000:]
+    saved = read_metrics(run)[-1]["update"]
+    checkpoints = Checkpoints(run)
+    assert checkpoints.updates() == [saved]
+    checkpoints.close()
+    process = start("train", "--resume", str(run))
+    wait_for_update(run, saved + 1, process)
+    process.kill()
+    process.wait()

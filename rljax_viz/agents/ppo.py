@@ -133,7 +133,7 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
     def remaining(update: jax.Array) -> jax.Array:
         return 1.0 - update / num_updates if config.anneal else jnp.ones(())
 
-    def learning_rate(count: jax.Array) -> jax.Array:
+    def learning_rate(count: Any) -> Any:
         return config.learning_rate * remaining(count // (config.epochs * config.num_minibatches))
 
     optimizer = optax.chain(

@@ -91,10 +91,10 @@ def _from_run(run: Path, update: int | None, seed_index: int) -> Agent:
     config = RunConfig.load(run)
     if not 0 <= seed_index < config.seeds:
         raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
-    checkpoints = Checkpoints(run)
+    checkpoints = Checkpoints(run, read_only=True)
     if not (updates := checkpoints.updates()):
         raise FileNotFoundError(f"{run} has no checkpoint yet; one is written every {config.checkpoint_every} updates")
-    state = checkpoints.restore(make_loop(config).init(), update)
+    state = checkpoints.restore(jax.eval_shape(make_loop(config).init), update)
     checkpoints.close()
     params = state.params if config.seeds == 1 else jax.tree.map(lambda x: x[seed_index], state.params)
     env = make(config.preset.env_id, 1, config.preset)

@@ -1,5 +1,8 @@
 """The resumable state of a training: whole or absent, whatever kills the process."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import jax.numpy as jnp
 
 
 def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _stored(state: Any) -> dict[str, Any]:
@@ -17,17 +20,37 @@ def _stored(state: Any) -> dict[str, Any]:
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, kept)
 
 
-class Checkpoints:
-    """`checkpoints/<update>/` of a run: the newest `keep`, and one every `keep_period` updates for good."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """orbax warns of what `read_only` means each time that it is asked for."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
-    def __init__(self, run: Path, keep: int = 3, keep_period: int | None = None):
+
+class Checkpoints:
+    """`checkpoints/<update>/` of a run: the newest `keep`, and one every `keep_period` updates for good.
+
+    `read_only` touches nothing, so that a run can be looked at while it trains.
+    """
+
+    def __init__(self, run: Path, keep: int = 3, keep_period: int | None = None, read_only: bool = False):
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, keep_period=keep_period, cleanup_tmp_directories=True, enable_async_checkpointing=True
-        )
-        self._manager = ocp.CheckpointManager((run / "checkpoints").resolve(), options=options)
+        if read_only:
+            with _quiet():
+                options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep, keep_period=keep_period, cleanup_tmp_directories=True, enable_async_checkpointing=True
+            )
+        with _quiet():
+            self._manager = ocp.CheckpointManager((run / "checkpoints").resolve(), options=options)
 
     def save(self, update: int, state: Any) -> None:
         """Begins to write `state` as of `update`; goes on in the background."""
@@ -39,14 +62,18 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def restore(self, state: Any, update: int | None = None) -> Any:
-        """`state` with what the newest checkpoint (or that of `update`) holds in place of its own.
+        """`state` (arrays, or their shapes) with what the newest checkpoint (or that of `update`) holds in their place.
 
         Raises FileNotFoundError where there is none.
         """
         update = self._manager.latest_step() if update is None else update
         if update is None or update not in self._manager.all_steps():
             raise FileNotFoundError(f"no checkpoint of update {update}; there are {self.updates()}")
-        found = self._manager.restore(update, args=self._ocp.args.StandardRestore(_stored(state)))
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), jax.eval_shape(_stored, state)
+        )
+        found = self._manager.restore(update, args=self._ocp.args.StandardRestore(like))
         found = jax.tree.map(
             lambda mine, new: jax.random.wrap_key_data(new) if _is_key(mine) else jnp.asarray(new),
             {name: getattr(state, name) for name in found},

@@ -20,7 +20,7 @@ def export_agent(
     The score is that of the float16 weights that ship, over `episodes` whole games with actions drawn from the policy.
     """
     agent = load_agent(run)
-    weights = flax.traverse_util.flatten_dict(agent.params["params"], sep="/")
+    weights: dict[str, Any] = dict(flax.traverse_util.flatten_dict(agent.params["params"], sep="/"))
     halved = {key: np.asarray(value).astype(np.float16).astype(np.float32) for key, value in weights.items()}
     shipped = agent._replace(params={"params": flax.traverse_util.unflatten_dict(halved, sep="/")})
     score = evaluate(shipped, episodes, seed=seed, greedy=greedy)

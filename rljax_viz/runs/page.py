@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..explain import METHODS
 from ..report import MapSeries, Recording, write_explorer, write_video
 from ..store import Episodes, Maps, open_maps
 from .steps import choose_steps
@@ -27,19 +28,26 @@ def eventful_steps(episodes: Episodes, limit: int) -> np.ndarray:
 
 
 def stored_maps(run: Path) -> list[Maps]:
-    """The maps of a run, in the order of their names."""
-    return [open_maps(path) for path in sorted((run / "maps").glob("*.zarr"))]
+    """The maps of a run: the sharpest methods first, of each the score of the chosen action first."""
+    order = ["guided_backprop", "g2_grad_cam", *METHODS]
+
+    def rank(maps: Maps) -> tuple[int, bool, str]:
+        method, score = maps.attributes["method"], maps.attributes["score"]
+        return order.index(method) if method in order else len(order), not score.endswith(":chosen"), score
+
+    return sorted((open_maps(path) for path in sorted((run / "maps").glob("*.zarr"))), key=rank)
 
 
 def make_recording(episodes: Episodes, rows: np.ndarray) -> Recording:
     """The chosen rows as the arrays that pages and videos are made of."""
-    read = lambda name: episodes[name][rows] if name in episodes else None  # noqa: E731
+    read = lambda name: episodes[name][rows]  # noqa: E731
+    perhaps = lambda name: read(name) if name in episodes else None  # noqa: E731
     starts = {e.id: e.start for e in episodes.episodes}
     episode = episodes.episode[rows]
     return Recording(
         obs=episodes.observations[rows], action=read("action"), reward=read("reward"), terminated=read("terminated"),
-        truncated=read("truncated"), episode=episode, stack=episodes.stack, rgb=read("rgb"), value=read("value"),
-        logits=read("logits"), q=read("q") if "logits" not in episodes else None,
+        truncated=read("truncated"), episode=episode, stack=episodes.stack, rgb=perhaps("rgb"), value=perhaps("value"),
+        logits=perhaps("logits"), q=None if "logits" in episodes else perhaps("q"),
         step=rows - np.array([starts[int(e)] for e in episode]), life_lost=lost_lives(episodes)[rows],
     )  # fmt: skip
 
@@ -81,9 +89,18 @@ def report_run(
     )  # fmt: skip
     if not video:
         return page, None
-    shown = series[: 4 if len(series) > 4 else None]
-    film = write_video(run / "saliency.mp4", recording, shown, progress=lambda done, all: watch("video", done, all))
+    film = write_video(
+        run / "saliency.mp4", recording, _for_video(series), title=title(episodes),
+        action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("video", done, all),
+    )  # fmt: skip
     return page, film
+
+
+def _for_video(series: list[MapSeries], most: int = 6) -> list[MapSeries]:
+    """One score, that of the chosen action where it is there, for as many methods as fit a picture."""
+    names = [s.score for s in series]
+    score = next((name for name in names if name.endswith(":chosen")), names[0])
+    return [s for s in series if s.score == score][:most]
 
 
 def title(episodes: Episodes) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["card", "names", "read_weights", "write_agent"]
 
-_HERE = Path(str(files(__package__)))
+_HERE = Path(str(files("rljax_viz.zoo")))
 
 
 def names() -> list[str]:

@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ def test_chosen_rows_only(explained):
         agent.params, episodes.observations[5], np.int32(episodes.action[5])
     )
     np.testing.assert_allclose(maps[5], one, atol=1e-3 * np.abs(one).max())
-    __import__("shutil").rmtree(maps.path)
+    shutil.rmtree(maps.path)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -63,7 +65,7 @@ def test_wrong_names_are_explained(explained):
 
 def test_a_recording_of_another_agent_is_refused(explained):
     agent = load_agent(explained)._replace(checkpoint="another")
-    with pytest.raises(ValueError, match="this agent is another. Record its own"):
+    with pytest.raises(ValueError, match=r"this agent is another\. Record its own"):
         explain_run(agent, explained, ["gradient"], ["value"])
 
 

@@ -54,7 +54,7 @@ def test_resuming_with_other_settings_is_refused(trained):
 
 
 def test_a_directory_without_a_run_is_explained(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a run: it has no config.json"):
+    with pytest.raises(FileNotFoundError, match=r"is not a run: it has no config\.json"):
         RunConfig.load(tmp_path)
 
 
@@ -69,7 +69,7 @@ def test_each_of_eight_seeds_sees_its_own_games_and_learns_as_it_would_alone():
     settings = {**TINY, "steps": 4 * 16 * 3}
     together = make_loop(make_config("Breakout-MinAtar", seeds=8, seed=10, **settings))
     states = together.init()
-    first = [states.timestep.obs]
+    first = [np.array(states.timestep.obs)]  # the state is donated to its update
     for _ in range(3):
         states, metrics = together.update(states)
     first.append(metrics.episodes.count)

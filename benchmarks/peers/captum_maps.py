@@ -1,0 +1,67 @@
+"""Captum's methods by its public API, each at its best: `METHODS[name](net, variant)(x[N 4 84 84]) -> map`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from captum.attr import (
+    Deconvolution,
+    GuidedBackprop,
+    GuidedGradCam,
+    InputXGradient,
+    IntegratedGradients,
+    LayerGradCam,
+    Saliency,
+)
+
+from .nature_torch import Nature, Value
+
+Maps = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _simple(tool: type, **options: Any) -> Callable[[Nature, Any], Maps]:
+    def make(net: Nature, variant: Any) -> Maps:
+        attribute = tool(Value(net)).attribute
+        return lambda x: attribute(x.requires_grad_(), **options)
+
+    return make
+
+
+def _grad_cam(net: Nature, variant: Any) -> Maps:
+    model = Value(net)
+    attribute = LayerGradCam(model, net.layer("conv1")).attribute
+    return lambda x: attribute(x, relu_attributions=True)[:, 0]
+
+
+def _guided_grad_cam(net: Nature, variant: Any) -> Maps:
+    attribute = GuidedGradCam(Value(net), net.layer("conv1")).attribute
+    return lambda x: attribute(x.requires_grad_(), interpolate_mode="bilinear")
+
+
+def _integrated(steps: int) -> Callable[[Nature, int | None], Maps]:
+    def make(net: Nature, variant: int | None) -> Maps:
+        attribute = IntegratedGradients(Value(net)).attribute
+        options = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": variant}
+        return lambda x: attribute(x, baselines=0.0, **options)
+
+    return make
+
+
+METHODS = {
+    "gradient": _simple(Saliency, abs=False),
+    "input_x_gradient": _simple(InputXGradient),
+    "guided_backprop": _simple(GuidedBackprop),
+    "deconvnet": _simple(Deconvolution),
+    "grad_cam_conv1": _grad_cam,
+    "guided_grad_cam_conv1": _guided_grad_cam,
+    "integrated_gradients_10": _integrated(10),
+    "integrated_gradients_50": _integrated(50),
+}
+
+
+def variants(name: str, batch: int) -> list[int | None]:
+    """What there is to choose for a method at a batch size: how many points of the path are alive at once."""
+    if not name.startswith("integrated_gradients"):
+        return [None]
+    points = batch * int(name.rpartition("_")[2])
+    return [n for n in (128, 512, 2048) if batch <= n < points] + ([None] if points <= 4096 else [])

@@ -1,0 +1,121 @@
+"""The same methods in PyTorch without a library, as a careful engineer writes them: `METHODS[name](net)(x[N 4 84 84])`.
+
+They do what structure allows without leaving PyTorch: nothing below a layer is differentiated, a layer's path starts at
+the layer. The parameters of `net` ask for no gradient.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .nature_torch import Nature
+
+Maps = Callable[[torch.Tensor], torch.Tensor]
+
+
+def slope(score: Maps, x: torch.Tensor) -> torch.Tensor:
+    """d score / dx for each example."""
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(score(x).sum(), x)[0]
+
+
+class _Guided(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = x.clamp(min=0)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.clamp(min=0) * (ctx.saved_tensors[0] > 0)
+
+
+class _Deconv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.clamp(min=0)
+
+
+class _As(nn.Module):
+    def __init__(self, rule: type[torch.autograd.Function]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rule.apply(x)
+
+
+def _ruled(net: Nature, rule: type[torch.autograd.Function]) -> Nature:
+    """`net` with another backward rule in its ReLUs; the weights are shared."""
+    twin = Nature(net.logits.out_features, lambda: _As(rule)).requires_grad_(False)
+    twin.load_state_dict(net.state_dict(), assign=True)
+    return twin
+
+
+def _value(net: Nature) -> Maps:
+    return lambda x: net.above("fc", net.below("fc", x))
+
+
+def _ruled_gradient(net: Nature, rule: type[torch.autograd.Function]) -> Maps:
+    twin = _ruled(net, rule)
+    return lambda x: slope(_value(twin), x)
+
+
+def _grad_cam(net: Nature) -> Maps:
+    def cam(x):
+        hidden = net.below("conv1", x)
+        weights = slope(lambda h: net.above("conv1", h), hidden).mean((2, 3), keepdim=True)
+        return (weights * hidden).sum(1).relu()
+
+    return cam
+
+
+def _guided_grad_cam(net: Nature) -> Maps:
+    coarse, fine = _grad_cam(net), _ruled_gradient(net, _Guided)
+
+    def both(x):
+        cam = functional.interpolate(coarse(x)[:, None], x.shape[2:], mode="bilinear", align_corners=False)
+        return cam * fine(x)
+
+    return both
+
+
+def _integrated(steps: int) -> Callable[[Nature], Maps]:
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    path = [(float(a + 1) / 2, float(w) / 2) for a, w in zip(nodes, weights, strict=True)]
+
+    def make(net: Nature) -> Maps:
+        return lambda x: x * sum(w * slope(_value(net), a * x) for a, w in path)
+
+    return make
+
+
+def _layer_integrated(net: Nature) -> Maps:
+    """Ten steps from the zero activation of conv3; Captum's method of that name starts elsewhere."""
+
+    def maps(x):
+        hidden = net.below("conv3", x)
+        return hidden * sum(slope(lambda h: net.above("conv3", h), k / 10 * hidden) for k in range(1, 11)) / 10
+
+    return maps
+
+
+METHODS: dict[str, Callable[[Nature], Maps]] = {
+    "gradient": lambda net: lambda x: slope(_value(net), x),
+    "input_x_gradient": lambda net: lambda x: x * slope(_value(net), x),
+    "guided_backprop": lambda net: _ruled_gradient(net, _Guided),
+    "deconvnet": lambda net: _ruled_gradient(net, _Deconv),
+    "grad_cam_conv1": _grad_cam,
+    "guided_grad_cam_conv1": _guided_grad_cam,
+    "integrated_gradients_10": _integrated(10),
+    "integrated_gradients_50": _integrated(50),
+    "layer_integrated_gradients_conv3": _layer_integrated,
+}

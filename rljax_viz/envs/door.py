@@ -24,7 +24,7 @@ def door_of(env_id: str) -> str:
     """Which door `env_id` leads through, by its name alone. Raises ValueError for a name that no door has."""
     if env_id.endswith("-v5"):
         return "envpool-atari"
-    if env_id.endswith(("-MinAtar", "-bsuite", "-misc", "-v1")) or env_id == "MountainCarContinuous-v0":
+    if env_id.endswith(("-MinAtar", "-bsuite", "-misc", "-v1")) or env_id.startswith("MountainCar"):
         return "gymnax"
     if env_id.endswith("-v0"):
         return "envpool-procgen"
@@ -32,7 +32,9 @@ def door_of(env_id: str) -> str:
 
 
 def list_envs(door: str) -> list[str]:
-    """All names behind one door of DOORS, in order; imports its package."""
+    """All names behind one door of DOORS, in order; imports its package. Raises ValueError for another door."""
+    if door not in DOORS:
+        raise ValueError(f"no door {door!r}; there are {sorted(DOORS)}")
     if door == "gymnax":
         from gymnax.registration import registered_envs
 

@@ -19,12 +19,8 @@ from jax.experimental import io_callback
 
 from .atari_actions import atari_action_names
 from .env import Account, Env, Info, Timestep, check_action, enter, open_account
+from .envpool_options import PROCGEN_ACTIONS, atari_options, columns_of, is_procgen, procgen_options
 from .presets import Preset
-
-_PROCGEN_ACTIONS = (
-    "left-down", "left", "left-up", "down", "noop", "up", "right-down", "right", "right-up",
-    "d", "a", "w", "s", "q", "e",
-)  # fmt: skip
 
 
 class PoolState(NamedTuple):
@@ -48,13 +44,15 @@ def game_seeds(key_data: np.ndarray, num_envs: int) -> list[int]:
 class Pools:
     """Host side: holds the pool that is played now. Each new `reset` puts a new pool in its place."""
 
-    def __init__(self, make: Callable[[list[int]], Any], columns: dict[str, Callable], num_envs: int):
-        self._make, self._columns, self._num_envs = make, columns, num_envs
+    def __init__(self, make: Callable, columns: dict[str, Callable], num_envs: int, num_actions: int):
+        self._make, self._columns, self._num_envs, self._num_actions = make, columns, num_envs, num_actions
         self._pool: Any = None
+        self._games = 0
         self._ticket = np.zeros(2, np.int32)
 
     def reset(self, key_data: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        self._pool = self._make(game_seeds(np.asarray(key_data), self._num_envs))
+        seeds = game_seeds(np.asarray(key_data), self._num_envs)
+        self._pool, self._games = self._make(seeds), len(seeds)
         self._ticket = np.array([self._ticket[0] + 1, 0], np.int32)
         obs, info = self._pool.reset()
         none = np.zeros(len(obs), bool)
@@ -68,8 +66,15 @@ class Pools:
                 f"{self._ticket.tolist()}): a pool of games cannot go back. Use each state once, and make one "
                 "environment a purpose: envs.make(...) again for evaluation"
             )
-        if len(action) != self._pool.config["num_envs"]:
-            raise RuntimeError(f"{len(action)} actions for a pool of {self._pool.config['num_envs']} games")
+        if len(action) != self._games:
+            raise RuntimeError(
+                f"{len(action)} actions for a pool of {self._games} games: as many agents must step "
+                "as were reset, each with a key of its own: vmap(env.reset)(keys[S]), vmap(env.step)(state, action[S B])"
+            )
+        if action.min() < 0 or action.max() >= self._num_actions:  # the game itself would read past its table
+            raise RuntimeError(
+                f"actions from {action.min()} to {action.max()}, expected 0 to {self._num_actions - 1}: see env.action_names"
+            )
         self._ticket = self._ticket + np.array([0, 1], np.int32)
         return self._ticket, self._read(*self._pool.step(action.astype(np.int32)))
 
@@ -89,7 +94,7 @@ def make_envpool(preset: Preset, num_envs: int, recording: bool = False) -> Env:
         load_procgen()
     import envpool
 
-    options: dict[str, Any] = _procgen_options(preset) if procgen else _atari_options(preset)
+    options: dict[str, Any] = procgen_options(preset) if procgen else atari_options(preset)
     if recording:
         options["render_mode"] = "rgb_array"
     # More threads than games or cores only wait; the games do not depend on their number.
@@ -101,65 +106,23 @@ def make_envpool(preset: Preset, num_envs: int, recording: bool = False) -> Env:
             env_seed=seeds, **options,
         )  # fmt: skip
 
-    trial = make([0] * num_envs)
-    columns = _columns(procgen, recording)
+    trial = make([0])
+    columns = columns_of(procgen, recording)
     obs, info = trial.reset()
-    none = np.zeros(num_envs, bool)
+    none = np.zeros(1, bool)
     shapes = {
-        name: jax.ShapeDtypeStruct(value.shape, value.dtype)
+        name: jax.ShapeDtypeStruct((num_envs, *value.shape[1:]), value.dtype)
         for name, read in columns.items()
-        for value in [np.asarray(read(trial, obs, np.zeros(num_envs, np.float32), none, none, info))]
+        for value in [np.asarray(read(trial, obs, np.zeros(1, np.float32), none, none, info))]
     }
     pool_actions = int(trial.action_space.n)
     num_actions = preset.num_actions or pool_actions
     if not 0 < num_actions <= pool_actions:
         raise ValueError(f"{preset.env_id} has {pool_actions} actions, preset asks for {num_actions}")
-    names = _PROCGEN_ACTIONS[:num_actions] if procgen else atari_action_names(preset.env_id[:-3], num_actions)
-    pools = Pools(make, columns, num_envs)
+    names = PROCGEN_ACTIONS if procgen else atari_action_names(preset.env_id[:-3], pool_actions)
+    pools = Pools(make, columns, num_envs, num_actions)
     reset, step = _as_transforms(preset, pools, shapes, num_envs)
-    return Env(reset, step, num_envs, num_actions, shapes["obs"].shape[1:], names, preset)
-
-
-def is_procgen(env_id: str) -> bool:
-    return env_id.endswith("-v0")
-
-
-def _atari_options(preset: Preset) -> dict[str, Any]:
-    return {
-        "frame_skip": preset.frame_skip, "gray_scale": preset.grey, "img_height": preset.height,
-        "img_width": preset.width, "stack_num": preset.stack, "repeat_action_probability": preset.sticky,
-        "noop_max": preset.noop_max, "use_fire_reset": preset.fire_reset, "full_action_space": preset.full_actions,
-        "max_episode_steps": preset.max_episode_steps, "episodic_life": preset.life_loss,
-    }  # fmt: skip
-
-
-def _procgen_options(preset: Preset) -> dict[str, Any]:
-    return {
-        "num_levels": preset.num_levels,
-        "start_level": preset.start_level,
-        "paint_vel_info": preset.paint_vel_info,
-    }
-
-
-def _columns(procgen: bool, recording: bool) -> dict[str, Callable]:
-    """What is read of the pool after each step; name -> function of (pool, obs, reward, terminated, truncated, info)."""
-    columns: dict[str, Callable] = {
-        "obs": lambda p, obs, *_: np.ascontiguousarray(np.moveaxis(obs, 1, -1)),
-        "terminated": lambda p, obs, reward, terminated, truncated, info: terminated,
-        "truncated": lambda p, obs, reward, terminated, truncated, info: truncated & ~terminated,
-    }
-    if procgen:
-        columns["raw"] = lambda p, obs, reward, *_: reward.astype(np.float32)
-        columns["end"] = lambda p, obs, reward, terminated, truncated, info: terminated | truncated
-    else:  # the unclipped reward, and the end of the game rather than of a life
-        columns["raw"] = lambda *a: a[-1]["reward"].astype(np.float32)
-        columns["end"] = lambda p, obs, reward, terminated, truncated, info: (info["terminated"] > 0) | truncated
-    if recording:
-        columns["extra:rgb"] = lambda p, obs, *_: p.render(env_ids=np.arange(len(obs), dtype=np.int32))
-        kept = ("level_seed", "prev_level_complete") if procgen else ("ram", "lives")
-        for name in kept:
-            columns[f"extra:{name}"] = lambda *a, name=name: np.asarray(a[-1][name])
-    return columns
+    return Env(reset, step, num_envs, num_actions, shapes["obs"].shape[1:], names[:num_actions], preset)
 
 
 def _as_transforms(preset: Preset, pools: Pools, shapes: dict[str, jax.ShapeDtypeStruct], num_envs: int):
@@ -171,32 +134,40 @@ def _as_transforms(preset: Preset, pools: Pools, shapes: dict[str, jax.ShapeDtyp
             k: jax.ShapeDtypeStruct((agents * num_envs, *s.shape[1:]), s.dtype) for k, s in shapes.items()
         }
 
-    def shared(agents: int, ticket: jax.Array, columns: dict[str, jax.Array]):
-        """One pool's answer, dealt out to the agents; every agent holds the same ticket."""
-        deal = {k: v.reshape(agents, num_envs, *v.shape[1:]) for k, v in columns.items()}
-        return (jnp.broadcast_to(ticket, (agents, 2)), deal), (True, jax.tree.map(lambda _: True, deal))
+    def deal(groups: int, ticket: jax.Array, columns: dict[str, jax.Array]):
+        """One pool's answer, dealt out to groups of agents; every one of them holds the same ticket."""
+        dealt = {k: v.reshape(groups, v.shape[0] // groups, *v.shape[1:]) for k, v in columns.items()}
+        return (jnp.broadcast_to(ticket, (groups, 2)), dealt), (True, jax.tree.map(lambda _: True, dealt))
 
-    @custom_vmap
-    def host_reset(key_data):
-        return io_callback(pools.reset, sized(1), key_data)
+    # The batching rule of either call is the same call for more agents, so that a vmap may stand inside another.
+    def host_reset(agents: int) -> Callable:
+        @custom_vmap
+        def call(key_data):
+            return io_callback(pools.reset, sized(agents), key_data)
 
-    @host_reset.def_vmap
-    def _(agents, in_batched, key_data):
-        if not in_batched[0]:  # agents with one key would play the same games: only shapes are asked for
-            key_data = jnp.broadcast_to(key_data, (agents, *key_data.shape))
-        return shared(agents, *io_callback(pools.reset, sized(agents), key_data))
+        @call.def_vmap
+        def _(groups, in_batched, key_data):
+            return deal(groups, *host_reset(groups * agents)(key_data.reshape(-1, key_data.shape[-1])))
 
-    @custom_vmap
-    def host_step(ticket, action):
-        return io_callback(pools.step, sized(1), ticket, action)
+        return call
 
-    @host_step.def_vmap
-    def _(agents, in_batched, ticket, action):
-        ticket = ticket[0] if in_batched[0] else ticket
-        action = action if in_batched[1] else jnp.broadcast_to(action, (agents, *action.shape))
-        return shared(agents, *io_callback(pools.step, sized(agents), ticket, action.reshape(-1)))
+    def host_step(agents: int) -> Callable:
+        @custom_vmap
+        def call(ticket, action):
+            return io_callback(pools.step, sized(agents), ticket, action)
 
-    return functools.partial(_reset, host_reset, num_envs), functools.partial(_step, host_step, num_envs, preset)
+        @call.def_vmap
+        def _(groups, in_batched, ticket, action):
+            ticket = ticket[0] if in_batched[0] else ticket
+            action = action if in_batched[1] else jnp.broadcast_to(action, (groups, *action.shape))
+            return deal(groups, *host_step(groups * agents)(ticket, action.reshape(-1)))
+
+        return call
+
+    return (
+        functools.partial(_reset, host_reset(1), num_envs),
+        functools.partial(_step, host_step(1), num_envs, preset),
+    )
 
 
 def _extra(columns: dict[str, jax.Array]) -> dict[str, jax.Array]:

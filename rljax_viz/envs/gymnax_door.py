@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .env import Account, Env, Info, Timestep, check_action, enter, open_account
-from .presets import Preset
+from .presets import Preset, check_honoured
 
 # gymnax keeps no names; these are MinAtar's letters, of its minimal action sets.
 _LETTERS = {"n": "noop", "l": "left", "u": "up", "r": "right", "d": "down", "f": "fire"}
@@ -29,10 +29,15 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
     """`num_envs` copies of a gymnax environment. Frames of 0 and 1 become uint8 0 and 255; vectors stay float32.
 
     Same-step auto-reset, done here and not by gymnax, so that the true final observation is kept.
+    Raises ValueError for continuous actions, and for what only Atari has (frame skip, stack, ...).
     """
     import gymnax
+    from gymnax.environments.spaces import Discrete
 
+    check_honoured(preset, ("max_episode_steps", "clip_reward"))
     env, params = gymnax.make(preset.env_id)
+    if not isinstance(env.action_space(params), Discrete):
+        raise ValueError(f"{preset.env_id} has continuous actions, expected a number of discrete ones")
     if preset.max_episode_steps:
         params = params.replace(max_steps_in_episode=preset.max_episode_steps)
     shape = tuple(env.observation_space(params).shape)

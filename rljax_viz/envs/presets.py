@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 # What an agent sees and does; the other fields only shape its learning, and an evaluation may change them.
 _SEEN = (
@@ -52,7 +52,7 @@ class Preset:
     height: int = 0
     width: int = 0
     stack: int = 1
-    padding: str = "repeat"
+    padding: Literal["repeat", "zeros"] = "repeat"
     sticky: float = 0.0
     noop_max: int = 1
     fire_reset: bool = False
@@ -128,4 +128,19 @@ def check_same_view(have: Preset, want: Preset, what: str) -> None:
         raise ValueError(
             f"{what} was trained on another view of the game ({lines}). Use the environment that it knows: "
             f"--env {want.env_id} --preset {want.name}, or envs.make({want.env_id!r}, num_envs, preset=agent.preset)"
+        )
+
+
+def check_honoured(preset: Preset, honoured: tuple[str, ...]) -> None:
+    """Refuses a preset that asks for what its door does not do: every run would keep it, and it would be false.
+
+    Raises ValueError with each field that is neither in `honoured` nor left as it is by default.
+    """
+    plain = Preset(preset.env_id, preset.name)
+    asked = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
+    ignored = {k: v for k, v in asked.items() if k not in honoured and v != getattr(plain, k)}
+    if ignored:
+        raise ValueError(
+            f"{preset.env_id} cannot be shown with {ignored}: its door knows only {list(honoured)}. Leave the preset "
+            f"out, envs.make({preset.env_id!r}, num_envs), or change the fields that it knows"
         )

@@ -7,7 +7,7 @@ does not, sub-programs that hold no match included, is bound unchanged, so custo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -42,6 +42,32 @@ ad.primitive_jvps[tag_p] = _tag_jvp
 batching.primitive_batchers[tag_p] = _tag_batch
 
 
+def bilinear(name: str, forward: Callable, to_left: Callable, to_right: Callable, batched: Callable) -> Callable:
+    """A primitive that is linear in each of its two operands, with adjoints and batches of our choice.
+
+    -> bind(a, b, **static). `forward(a, b, **static)` is what runs; `to_left(ct, a, b)` and `to_right(ct, a, b)` give the
+    gradients, the operand in question being its abstract value; `batched((a, b), (a's axis or None, b's), **static)` gives
+    the result and its axis. Closed under differentiation, of any order and both modes, if the adjoints are.
+    """
+    p = jex.Primitive(name)
+    p.def_impl(forward)
+
+    def abstract(a, b, **static):
+        shapes = (jax.ShapeDtypeStruct(v.shape, v.dtype) for v in (a, b))
+        out = jax.eval_shape(functools.partial(forward, **static), *shapes)
+        return a.update(shape=out.shape, dtype=out.dtype, weak_type=False)
+
+    p.def_abstract_eval(abstract)
+    mlir.register_lowering(p, mlir.lower_fun(forward, multiple_results=False))
+    ad.defbilinear(
+        p,
+        lambda ct, a, b, **static: to_left(ct, a.aval, b, **static),
+        lambda ct, a, b, **static: to_right(ct, a, b.aval, **static),
+    )
+    batching.primitive_batchers[p] = batched
+    return p.bind
+
+
 # ------------------------------------------------------------------------------------------------ rules and the walk
 
 
@@ -55,7 +81,7 @@ class Rule(NamedTuple):
 
     matches: Callable[[Eqn], bool]
     apply: Callable[[Eqn, list], list]
-    opaque: frozenset[str] = frozenset()
+    opaque: Container[str] = frozenset()
     collect: Callable[[Eqn, list], Found] = lambda eqn, outputs: {}
 
 
@@ -243,6 +269,17 @@ _INSIDE = {
     lax_p.cond_p: _in_cond,
     lax_p.while_p: _in_while,
 }
+REACHED = frozenset(p.name for p in _INSIDE)
+
+
+class _Unreached:
+    """The names of all primitives whose insides the walk cannot enter, for `Rule.opaque`: what hides there stays."""
+
+    def __contains__(self, name: object) -> bool:
+        return name not in REACHED
+
+
+UNREACHED = _Unreached()
 
 
 # ------------------------------------------------------------------------------------------------------------ staging

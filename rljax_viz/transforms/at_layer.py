@@ -8,8 +8,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rljax_viz.transforms._interpret import Eqn, Jaxpr, Literal, Rule, Staged, bind, bodies, contains
-from rljax_viz.transforms._interpret import is_jit, is_remat, is_scan, read, scan_parts, stage, step
+from rljax_viz.transforms._interpret import (
+    Eqn,
+    Jaxpr,
+    Literal,
+    Rule,
+    Staged,
+    bind,
+    bodies,
+    contains,
+    is_jit,
+    is_remat,
+    is_scan,
+    read,
+    scan_parts,
+    stage,
+    step,
+)
 from rljax_viz.transforms.split import describe, environment, evaluate, flat, live, variables
 from rljax_viz.transforms.tag import is_tag, require
 

@@ -5,7 +5,8 @@ Each is made of plain operations, so it can be differentiated, batched (over `w`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,27 +15,21 @@ from jax import lax
 
 
 class Conv(NamedTuple):
-    """What a convolution is beside its operands: strides, padding ((top, bottom), (left, right)), the product's precision."""
+    """A convolution beside its operands: strides, padding ((top, bottom), (left, right)), precision of the product."""
 
     strides: tuple[int, int] = (1, 1)
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     precision: Any = None
-    dtype: Any = None
 
 
 Form = Callable[[jax.Array, jax.Array, Conv], jax.Array]
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def as_lax(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """XLA's own convolution."""
     return lax.conv_general_dilated(
-        x,
-        w,
-        conv.strides,
-        conv.padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        precision=conv.precision,
-        preferred_element_type=conv.dtype,
+        x, w, conv.strides, conv.padding, dimension_numbers=_LAYOUT, precision=conv.precision
     )
 
 
@@ -68,12 +63,12 @@ def as_patches(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """`lax.conv_general_dilated_patches`, and one matrix product."""
     kh, kw, c, out = w.shape
     patches = lax.conv_general_dilated_patches(
-        x, (kh, kw), conv.strides, conv.padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=conv.precision
+        x, (kh, kw), conv.strides, conv.padding, dimension_numbers=_LAYOUT, precision=conv.precision
     )
     return _product(patches, w.transpose(2, 0, 1, 3).reshape(kh * kw * c, out), conv)
 
 
-def as_tiles(x: jax.Array, w: jax.Array, conv: Conv, tile: tuple[int, int] = (1, 8)) -> jax.Array:
+def as_tiles(x: jax.Array, w: jax.Array, conv: Conv, tile: tuple[int, int]) -> jax.Array:
     """A tile of outputs at a time: overlapping blocks of input times the kernel written out for the whole tile."""
     (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
     x = _padded(x, conv)
@@ -97,8 +92,31 @@ FORMS: dict[str, Form] = {
     "rows": as_rows,
     "sum": as_sum,
     "patches": as_patches,
-    "tiles": as_tiles,
+    "tiles-2x2": functools.partial(as_tiles, tile=(2, 2)),
+    "tiles-2x4": functools.partial(as_tiles, tile=(2, 4)),
+    "tiles-2x8": functools.partial(as_tiles, tile=(2, 8)),
+    "tiles-4x4": functools.partial(as_tiles, tile=(4, 4)),
 }
+
+
+def flipped(g: jax.Array, w: jax.Array, conv: Conv, size: tuple[int, int]) -> jax.Array:
+    """The gradient by the input as a convolution of the same kind, `g` with the kernel turned round.
+
+    g[N oh ow K], w[h w C K] -> [N H W C] for an input of `size` (H, W). XLA's own has another layout of its operands and
+    is a hundred times slower in a scan on CPU. Strides other than 1 need a kernel of whole strides.
+    """
+
+    def deep(x):
+        return _deep(_padded(x, conv), w, conv)[0]
+
+    w_deep, conv_deep = _deep_kernel(w, conv)
+    if conv_deep.strides != (1, 1):
+        raise ValueError(f"flipped needs a kernel of whole strides, got {w.shape[:2]} and strides {conv.strides}")
+    kh, kw = w_deep.shape[:2]
+    turned = jnp.flip(w_deep, (0, 1)).swapaxes(2, 3)
+    whole = as_lax(g, turned, Conv((1, 1), ((kh - 1, kh - 1), (kw - 1, kw - 1)), conv.precision))
+    x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[2]), g.dtype)
+    return jax.linear_transpose(deep, x)(whole)[0]
 
 
 def _placed(w: jax.Array, at: tuple[int, int], size: tuple[int, int]) -> jax.Array:
@@ -123,17 +141,28 @@ def _shift(x: jax.Array, w: jax.Array, conv: Conv, i: int, j: int) -> jax.Array:
 
 def _product(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     contract = (((x.ndim - 1,), (0,)), ((), ()))
-    return lax.dot_general(x, w, contract, precision=conv.precision, preferred_element_type=conv.dtype)
+    return lax.dot_general(x, w, contract, precision=conv.precision)
 
 
 def _deep(x: jax.Array, w: jax.Array, conv: Conv) -> tuple[jax.Array, jax.Array, Conv]:
     """Space to depth: a strided convolution as one of stride 1 over blocks, where the kernel is whole blocks."""
-    (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
-    if (sh, sw) == (1, 1) or kh % sh or kw % sw:
+    (sh, sw), (oh, ow), c = conv.strides, _out(x, w, conv), x.shape[3]
+    w, after = _deep_kernel(w, conv)
+    if after is conv:
         return x, w, conv
-    oh, ow = _out(x, w, conv)
-    bh, bw = oh + kh // sh - 1, ow + kw // sw - 1
+    bh, bw = oh + w.shape[0] - 1, ow + w.shape[1] - 1
     x = x[:, : bh * sh, : bw * sw].reshape(-1, bh, sh, bw, sw, c)
-    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, bh, bw, sh * sw * c)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, bh, bw, sh * sw * c), w, after
+
+
+def _deep_kernel(w: jax.Array, conv: Conv) -> tuple[jax.Array, Conv]:
+    (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
+    if not is_deep(w.shape, conv.strides):
+        return w, conv
     w = w.reshape(kh // sh, sh, kw // sw, sw, c, out).transpose(0, 2, 1, 3, 4, 5)
-    return x, w.reshape(kh // sh, kw // sw, sh * sw * c, out), conv._replace(strides=(1, 1))
+    return w.reshape(kh // sh, kw // sw, sh * sw * c, out), conv._replace(strides=(1, 1))
+
+
+def is_deep(kernel: Sequence[int], strides: tuple[int, int]) -> bool:
+    """Whether space-to-depth turns a strided convolution into one of stride 1."""
+    return strides != (1, 1) and kernel[0] % strides[0] == 0 and kernel[1] % strides[1] == 0

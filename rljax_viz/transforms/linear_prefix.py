@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from rljax_viz.transforms._interpret import Eqn, Literal, Staged, is_jit, is_remat, read, stage
 from rljax_viz.transforms.split import describe, environment, evaluate, flat, live, variables
 
-# Affine whichever operands are, cheap, and written again in the rest where that makes `z` smaller.
+# Affine whichever operands are. The cheap ones are done again in the rest where that makes `z` smaller.
 _LIGHT = {"add", "sub", "add_any", "neg", "copy", "copy_p", "reshape", "transpose", "squeeze", "expand_dims", "rev"}
 _LIGHT |= {"broadcast_in_dim", "concatenate", "pad", "slice", "split", "tag"}
+_CHEAP = _LIGHT | {"mul", "div", "select_n", "convert_element_type"}
 _SUMS = {"reduce_sum", "reduce_window_sum", "cumsum"}
 # Affine in these operands while the others are constant.
 _OPERANDS: dict[str, tuple[set[int], ...]] = {
@@ -25,6 +26,7 @@ _OPERANDS: dict[str, tuple[set[int], ...]] = {
     "div": ({0},),
     "dot_general": ({0}, {1}),
     "conv_general_dilated": ({0}, {1}),
+    "planned_conv": ({0}, {1}),
     "dynamic_slice": ({0},),
     "dynamic_update_slice": ({0}, {1}, {0, 1}),
     "gather": ({0},),
@@ -110,15 +112,19 @@ def _kinds(eqns: Sequence[Eqn], obs: Sequence) -> dict[int, str]:
 
 def _shrink(frontier: list, affine: Sequence[Eqn], moving: set) -> list:
     """Steps back over cheap equations wherever that leaves fewer numbers: before a broadcast, a pad, a copy."""
-    maker = {out: eqn for eqn in affine if eqn.primitive.name in _LIGHT for out in eqn.outvars}
-    changed = True
-    while changed:
-        changed = False
-        for v in [v for v in frontier if v in maker]:
-            behind = [u for u in variables(maker[v].invars) if u in moving]
-            new = [u for u in behind if u not in frontier]
-            if sum(math.prod(u.aval.shape) for u in new) < math.prod(v.aval.shape):
-                frontier = [u for u in frontier if u is not v] + new
-                changed = True
-                break
+    maker = {out: eqn for eqn in affine if eqn.primitive.name in _CHEAP for out in eqn.outvars}
+    for v in frontier:
+        others = [u for u in frontier if u is not v]
+        front = best = [v]
+        while any(u in maker for u in front):
+            u = max((u for u in front if u in maker), key=_size)
+            behind = [w for w in variables(maker[u].invars) if w in moving]
+            front = [w for w in dict.fromkeys([*(w for w in front if w is not u), *behind]) if w not in others]
+            best = min(best, front, key=lambda variables: sum(map(_size, variables)))
+        if best != [v]:
+            return _shrink([*others, *best], affine, moving)
     return frontier
+
+
+def _size(variable: Any) -> int:
+    return math.prod(variable.aval.shape)

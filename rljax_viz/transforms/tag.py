@@ -39,11 +39,12 @@ def sites(jaxpr: Jaxpr, lead: tuple[int, ...] = ()) -> dict[str, list[jax.ShapeD
         if is_tag(eqn):
             aval = eqn.outvars[0].aval
             out.setdefault(eqn.params["name"], []).append(jax.ShapeDtypeStruct(lead + aval.shape, aval.dtype))
-        inner = lead + (eqn.params["length"],) if eqn.primitive.name == "scan" else lead
+        inner = (*lead, eqn.params["length"]) if eqn.primitive.name == "scan" else lead
         parts = [sites(body, inner) for body in bodies(eqn)]
         for name in dict.fromkeys(n for part in parts for n in part):
             here = [part.get(name, []) for part in parts]
-            out.setdefault(name, []).extend(max(here, key=len) if eqn.primitive.name == "cond" else sum(here, []))
+            one_of = [max(here, key=len)] if eqn.primitive.name == "cond" else here
+            out.setdefault(name, []).extend(place for places in one_of for place in places)
     return out
 
 

@@ -1,5 +1,7 @@
 """Plays given actions through any `Env`, as learners do: jitted, in a scan."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,20 +10,30 @@ import numpy as np
 from rljax_viz.envs import Env, Timestep
 
 
-def rollout(env: Env):
-    """`(key, actions[T B]) -> (first Timestep, Timesteps[T B ...])`: reset, then a scan of step."""
+def rollout(env: Env, drop: tuple[str, ...] = ()) -> Callable:
+    """`(key, actions[T B]) -> (first Timestep, Timesteps[T B ...])`: reset, then a scan of step; `drop` leaves out extras."""
+
+    def one(state, action):
+        state, step = env.step(state, action)
+        extra = {name: value for name, value in step.info.extra.items() if name not in drop}
+        return state, step._replace(info=step.info._replace(extra=extra))
 
     def play(key, actions):
         state, first = env.reset(key)
-        _, steps = jax.lax.scan(env.step, state, actions)
+        _, steps = jax.lax.scan(one, state, actions)
         return first, steps
 
     return play
 
 
-def play(env: Env, key: jax.Array, actions: np.ndarray) -> tuple[Timestep, Timestep]:
+@functools.lru_cache(maxsize=4)
+def compiled(env: Env, drop: tuple[str, ...] = ()) -> Callable:
+    return jax.jit(rollout(env, drop))
+
+
+def play(env: Env, key: jax.Array, actions: np.ndarray, drop: tuple[str, ...] = ()) -> tuple[Timestep, Timestep]:
     """`rollout`, compiled and run; everything as numpy."""
-    return as_numpy(jax.jit(rollout(env))(key, actions))
+    return as_numpy(compiled(env, drop)(key, actions))
 
 
 def as_numpy(tree: Any) -> Any:

@@ -24,8 +24,8 @@ VIEWS = {  # the presets in envpool's own words
 
 
 def refuses(match: str):
-    """The door's sentence, on the last line of what jax raises when a callback fails."""
-    return pytest.raises(jax.errors.JaxRuntimeError, match=rf"(?s).*\nRuntimeError: {match}[^\n]*$")
+    """The door's sentence, in what jax raises when a callback fails."""
+    return pytest.raises(jax.errors.JaxRuntimeError, match=rf"\nRuntimeError: {match}")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def breakout():
 @pytest.mark.parametrize("preset", VIEWS)
 def test_the_door_shows_what_envpool_gives(preset):
     env = envs.make("Asterix-v5", 2, preset, recording=True)
-    actions = random_actions(env, 70)
+    actions = random_actions(env, 40)
     first, steps = play(env, KEY, actions)
     seeds = game_seeds(np.asarray(jax.random.key_data(KEY)), 2)
     pool = envpool.make(
@@ -76,7 +76,7 @@ def test_recording_gives_colours_ram_and_lives(breakout):
 
 
 def test_one_key_one_game_another_key_another(breakout):
-    actions = random_actions(breakout, 30)
+    actions = random_actions(breakout, 12)
     once = play(breakout, KEY, actions)
     assert_same(once, play(breakout, KEY, actions))
     assert_same(once, play(envs.make("Breakout-v5", 2, recording=True), KEY, actions))
@@ -85,12 +85,12 @@ def test_one_key_one_game_another_key_another(breakout):
 
 
 def test_jit_is_eager_and_buffers_may_be_donated(breakout):
-    actions = random_actions(breakout, 4)
+    actions = random_actions(breakout, 12)
     first, steps = play(breakout, KEY, actions)
     state, eager = breakout.reset(KEY)
     assert_same(as_numpy(eager), first)
     donating = jax.jit(lambda carry, action: breakout.step(carry[0], action), donate_argnums=0)
-    for t, action in enumerate(actions):
+    for t, action in enumerate(actions[:4]):
         old = state
         if t < 2:
             state, eager = breakout.step(state, action)
@@ -106,8 +106,9 @@ def test_a_state_is_used_once(breakout, wrap):
     state, _ = breakout.reset(KEY)
     moved, _ = step(state, action)
     sentence = r"this state is not the newest of its environment .* make one environment a purpose: envs.make\("
-    with refuses(sentence):
+    with refuses(sentence) as refusal:
         jax.block_until_ready(step(state, action))
+    assert str(refusal.value).splitlines()[-1].startswith("RuntimeError: this state")  # the sentence stands last
     jax.block_until_ready(step(moved, action))  # the newest goes on as if nothing had been asked
     breakout.reset(KEY)
     with refuses(sentence):
@@ -119,11 +120,11 @@ def test_wrong_actions_are_refused(breakout):
     for action in (jnp.zeros(3, int), jnp.zeros(2), jnp.zeros((2, 1), int)):
         with pytest.raises(ValueError, match=r"expected one integer for each of the 2 environments"):
             breakout.step(state, action)
-    with refuses(r"actions \[0, 4\], expected 0 to 3, see env.action_names"):
+    with refuses("actions from 0 to 4, expected 0 to 3: see env.action_names"):
         jax.block_until_ready(breakout.step(state, jnp.array([0, 4])))
-    with refuses(r"actions \[-1, 0\], expected 0 to 3"):
+    with refuses("actions from -1 to 0, expected 0 to 3"):
         jax.block_until_ready(breakout.step(state, jnp.array([-1, 0])))
-    with refuses(r"6 actions for a pool of 2 games: as many agents must step as were reset"):
+    with refuses(r"6 actions for a pool of 2 games: as many agents must step as were reset, each with a key of its own"):
         jax.block_until_ready(jax.vmap(breakout.step, (None, 0))(state, jnp.zeros((3, 2), int)))
     assert jax.block_until_ready(breakout.step(state, jnp.array([0, 3])))[1].info.valid.all()
 

@@ -13,6 +13,7 @@ from .playing import assert_same, play, random_actions
 
 KEY = jax.random.key(5)
 STEPS = 420
+NO_RGB = ("rgb",)  # 130 MB of colour frames that no test here looks at
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def lives():
     """(env, actions, first, steps) of Asterix (rewards of 50, short games) under `baselines`, lives recorded."""
     env = envs.make("Asterix-v5", 3, "baselines", recording=True)
     actions = random_actions(env, STEPS)
-    return env, actions, *play(env, KEY, actions)
+    return env, actions, *play(env, KEY, actions, NO_RGB)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +59,13 @@ def test_the_action_of_a_step_that_is_not_valid_is_ignored(lives):
     env, actions, first, steps = lives
     others = np.where(steps.info.valid, actions, (actions + 1) % env.num_actions).astype(np.int32)
     assert (others != actions).any()
-    assert_same(play(env, KEY, others), (first, steps))
+    assert_same(play(env, KEY, others, NO_RGB), (first, steps))
 
 
 def test_the_account_survives_a_lost_life_and_clipping(lives):
     env, actions, first, steps = lives
     plain = envs.make("Asterix-v5", 3, dataclasses.replace(env.preset, clip_reward=False), recording=True)
-    _, unclipped = play(plain, KEY, actions)
+    _, unclipped = play(plain, KEY, actions, NO_RGB)
     assert_same(steps.info, unclipped.info)
     np.testing.assert_array_equal(steps.reward, np.sign(unclipped.reward))
     assert unclipped.reward.max() == 50 and set(np.unique(steps.reward)) == {0, 1}

@@ -79,23 +79,42 @@ def test_returns_and_lengths_are_those_counted_by_hand(breakout):
                 total, length = 0.0, 0
 
 
-def test_a_time_limit_truncates_and_a_fall_terminates():
+@pytest.fixture(scope="module")
+def cartpole():
+    """(env, actions, first, steps) of games that last 5 steps: too short to fall."""
     env = envs.make("CartPole-v1", 2, max_episode_steps=5)
-    _, steps = play(env, KEY, np.tile([[0, 1]], (4, 1)).repeat(2, 0)[:6].astype(np.int32))
-    np.testing.assert_array_equal(steps.truncated[:, 0], np.arange(6) == 4)
-    assert not steps.terminated.any()
-    _, steps = play(envs.make("CartPole-v1", 1), KEY, np.ones((30, 1), np.int32))  # always to the right: the pole falls
-    assert steps.terminated.sum() >= 2 and not steps.truncated.any()
-
-
-def test_vectors_stay_float32():
-    env = envs.make("CartPole-v1", 2)
     actions = random_actions(env, 15)
-    first, steps = play(env, KEY, actions)
-    hand_first, rows = by_hand("CartPole-v1", actions)
+    return env, actions, *play(env, KEY, actions)
+
+
+def test_a_time_limit_truncates(cartpole):
+    *_, steps = cartpole
+    np.testing.assert_array_equal(steps.truncated, np.tile(np.arange(15)[:, None] % 5 == 4, 2))
+    assert not steps.terminated.any()
+
+
+def test_a_game_that_ends_on_its_last_step_was_not_cut_short():
+    env = envs.make("Catch-bsuite", 1, max_episode_steps=9)  # the ball is down after nine steps
+    _, steps = play(env, KEY, random_actions(env, 18))
+    np.testing.assert_array_equal(np.flatnonzero(steps.terminated), [8, 17])
+    assert not steps.truncated.any()
+
+
+def test_vectors_stay_float32(cartpole):
+    env, actions, first, steps = cartpole
+    hand_first, rows = by_hand("CartPole-v1", actions, max_steps_in_episode=5)
     assert first.obs.dtype == steps.obs.dtype == steps.info.final_obs.dtype == np.float32 and env.obs_shape == (4,)
     np.testing.assert_array_equal(first.obs, hand_first)
     np.testing.assert_allclose(steps.obs, column(rows, 0), atol=1e-6)
+
+
+def test_jit_is_eager(cartpole):
+    env, actions, first, steps = cartpole
+    state, eager = env.reset(KEY)
+    assert_same(as_numpy(eager), first)
+    _, eager = env.step(state, actions[0])
+    compiled = jax.tree.map(lambda x: x[0], steps)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), eager, compiled)  # sums round otherwise
 
 
 def test_clipping_leaves_the_account_alone():
@@ -108,23 +127,12 @@ def test_clipping_leaves_the_account_alone():
     assert -0.01 < plain.reward.min() < 0 and clipped.reward.min() == -1
 
 
-def test_jit_is_eager():
-    env = envs.make("CartPole-v1", 2)
-    state, eager = env.reset(KEY)
-    jit_state, jitted = jax.jit(env.reset)(KEY)
-    assert_same(as_numpy(eager), as_numpy(jitted))
-    action = jnp.array([0, 1])
-    eager, jitted = env.step(state, action)[1], jax.jit(env.step)(jit_state, action)[1]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), eager, jitted)  # compiled sums round otherwise
-
-
 def test_agents_side_by_side_are_each_alone(breakout):
     env, *_ = breakout
-    keys, actions = jax.random.split(KEY, 3), random_actions(env, 25, 3)
+    keys, actions = jax.random.split(KEY, 3), random_actions(env, 40, 3)
     together = as_numpy(jax.jit(jax.vmap(rollout(env)))(keys, actions))
-    alone = jax.jit(rollout(env))
     for s in range(3):
-        assert_same(jax.tree.map(lambda x, s=s: x[s], together), as_numpy(alone(keys[s], actions[s])), f"agent {s}")
+        assert_same(jax.tree.map(lambda x, s=s: x[s], together), play(env, keys[s], actions[s]), f"agent {s}")
     starts = together[0].obs.reshape(6, -1)  # the ball begins left or right
     assert 1 < len(np.unique(starts, axis=0))
 

@@ -1,4 +1,4 @@
-"""One small network, written in five libraries: a convolution, ReLU, a dense layer, ReLU, two heads; tags `conv1` and `fc`."""
+"""One small network in five libraries: a convolution, ReLU, a dense layer, ReLU, two heads; tags `conv1` and `fc`."""
 
 import functools
 from typing import NamedTuple

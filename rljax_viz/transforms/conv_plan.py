@@ -1,0 +1,107 @@
+"""Which form a convolution takes on CPU, forward and in each of its two gradients, by the shapes of the layer.
+
+The rules were read off `benchmarks/conv_forms.py` on two cores: XLA's own convolution is the fastest forward and, with its
+operands laid out as forward, by the input; by the weights only matrix products are fast inside a scan.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rljax_viz.transforms._interpret import bilinear
+from rljax_viz.transforms.conv_forms import FORMS, Conv, flipped, is_deep
+
+
+class Plan(NamedTuple):
+    """Names of forms (FORMS, or "flipped" by the input): for the result, its gradient by the input, and by the weights."""
+
+    forward: str
+    by_input: str
+    by_weights: str
+
+
+def choose(x: Sequence[int], w: Sequence[int], conv: Conv) -> Plan:
+    """The fastest forms for a convolution of x[N H W C] with w[h w C K] on CPU; N does not matter.
+
+    None of them is slow inside a scan: `lax` is taken forward only, where it is as fast there.
+    """
+    (kh, kw, c, out), (sh, sw) = w, conv.strides
+    oh, ow = ((s + sum(p) - k) // t + 1 for s, p, k, t in zip(x[1:3], conv.padding, w[:2], conv.strides, strict=True))
+    if oh * ow * kh * kw * c * out < 250_000:  # MinAtar: the call of a convolution costs more than its arithmetic
+        return Plan("shifts", "shifts", "shifts")
+    deep = is_deep(w, conv.strides)
+    places = kh * kw // (sh * sw) if deep else kh * kw
+    if places <= 9:
+        return Plan("lax", "flipped" if deep else "sum", "sum")
+    tile = "tiles-4x4" if out < 32 else "tiles-2x2" if oh * ow <= 256 else "tiles-2x4"
+    few = c < 8 or not (deep or conv.strides == (1, 1))
+    return Plan("lax", "tiles-2x8" if few else "flipped", tile)
+
+
+def planned(x: jax.Array, w: jax.Array, conv: Conv, plan: Plan) -> jax.Array:
+    """The convolution of x[N H W C] with w[h w C K] in the forms of `plan`."""
+    if len(set(plan)) == 1:
+        return FORMS[plan.forward](x, w, conv)
+    return _bind(x, w, role="result", size=x.shape[1:3], kernel=w.shape[:2], conv=conv, plan=plan)
+
+
+# One trilinear form, sum(conv(x, w) * g), seen from its three sides. Each side is bilinear and its adjoints are the other
+# two, so derivatives of any order stay in the forms that were chosen. Operands: result (x, w), input (g, w), weights (x, g).
+
+
+def _run(a, b, *, role: str, size: tuple[int, int], kernel: tuple[int, int], conv: Conv, plan: Plan):
+    if role == "result":
+        return FORMS[plan.forward](a, b, conv)
+    if role == "input":
+        if plan.by_input == "flipped":
+            return flipped(a, b, conv, size)
+        x = jax.ShapeDtypeStruct((a.shape[0], *size, b.shape[2]), a.dtype)
+        return jax.linear_transpose(lambda x: FORMS[plan.by_input](x, b, conv), x)(a)[0]
+    w = jax.ShapeDtypeStruct((*kernel, a.shape[3], b.shape[3]), a.dtype)
+    return jax.linear_transpose(lambda w: FORMS[plan.by_weights](a, w, conv), w)(b)[0]
+
+
+def _to_left(ct, a, b, *, role, **static):
+    if role == "result":
+        return _bind(ct, b, role="input", **static)
+    if role == "input":
+        return _bind(ct, b, role="result", **static)
+    return _bind(b, ct, role="input", **static)
+
+
+def _to_right(ct, a, b, *, role, **static):
+    if role == "result":
+        return _bind(a, ct, role="weights", **static)
+    if role == "input":
+        return _bind(ct, a, role="weights", **static)
+    return _bind(a, ct, role="result", **static)
+
+
+def _batched(args, axes, *, role, **static):
+    a, b = (v if axis is None else jnp.moveaxis(v, axis, 0) for v, axis in zip(args, axes, strict=True))
+    bind = functools.partial(_bind, role=role, **static)
+    if axes[1] is None and role != "weights":  # more frames
+        out = bind(a.reshape(-1, *a.shape[2:]), b)
+        return out.reshape(*a.shape[:2], *out.shape[1:]), 0
+    if axes[0] is None and role == "result":  # the same frames, several kernels: more filters
+        s, kh, kw, c, k = b.shape
+        out = bind(a, b.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, s * k))
+        return out.reshape(*out.shape[:3], s, k), 3
+    if (a if axes[0] is None else a[0]).shape[0] >= 8:  # seeds, a batch each: one after the other, in the fastest form
+        whole = [v if axis is not None else None for v, axis in zip((a, b), axes, strict=True)]
+        given = (a, b)
+
+        def one(slices):
+            return bind(*(g if v is None else v for v, g in zip(slices, given, strict=True)))
+
+        return jax.lax.map(one, whole), 0
+    plain = {**static, "plan": Plan("shifts", "shifts", "shifts")}  # one frame each: one batched product
+    return jax.vmap(functools.partial(_run, role=role, **plain), [None if d is None else 0 for d in axes])(a, b), 0
+
+
+_bind: Any = bilinear("planned_conv", _run, _to_left, _to_right, _batched)

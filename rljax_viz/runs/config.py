@@ -89,7 +89,7 @@ def make_config(
         raise ValueError(f"no algorithm {algo!r}; there are {sorted(ALGORITHMS)}")
     fields: dict[str, Any] = {}
     if env_id.endswith("-MinAtar"):
-        fields = {"learning_rate": 1e-3, "clip": 0.2, "num_minibatches": 8} if algo == "ppo" else {}
+        fields = {"learning_rate": 5e-3, "clip": 0.2, "num_minibatches": 8} if algo == "ppo" else {}
         num_envs = num_envs or 64
     elif env_id.endswith("-v0") and algo == "ppo":
         fields = {

@@ -16,7 +16,7 @@ def test_account_of_two_games_counted_by_hand():
     ]
     for reward, valid, end, total, length in script:
         account, totals = enter(account, jnp.array(reward), jnp.array(valid), jnp.array(end))
-        np.testing.assert_array_equal(totals.episode_return, np.float32(total))
+        np.testing.assert_array_equal(totals.episode_return, np.array(total, np.float32))
         np.testing.assert_array_equal(totals.episode_length, length)
 
 

@@ -121,8 +121,9 @@ def stacks_of_single_frames(env, first, steps, b: int) -> tuple[np.ndarray, np.n
 
 
 def test_stacks_come_back_from_single_frames(whole):
+    env, first, steps = whole
     for b in range(3):
-        gathered, seen = stacks_of_single_frames(*whole, b)
+        gathered, seen = stacks_of_single_frames(env, first, steps, b)
         np.testing.assert_array_equal(gathered, seen)
 
 

@@ -55,7 +55,7 @@ def test_right_is_right_and_up_is_a_jump():
     env = envs.make("CoinrunEasy-v0", 1, num_levels=1, start_level=3, recording=True)
 
     def ends(name: str) -> np.ndarray:
-        return play(env, KEY, np.full((8, 1), NINE.index(name), np.int32))[1].obs[-1]
+        return np.asarray(play(env, KEY, np.full((8, 1), NINE.index(name), np.int32))[1].obs[-1])
 
     still = ends("noop")
     assert all((ends(name) != still).any() for name in ("right", "up", "right-up"))

@@ -9,14 +9,13 @@ gradient in a scan of 4 minibatches of 256 (lax: of 8, and one round, as it woul
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import time
 
-MALLOC = {"MALLOC_TOP_PAD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
-if __name__ == "__main__" and any(os.environ.get(k) != v for k, v in MALLOC.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})  # read by glibc at the start only
+from peers import fair
+
+if __name__ == "__main__":
+    fair.settle()  # starts the process again, before jax is imported
 
 import jax
 import jax.numpy as jnp

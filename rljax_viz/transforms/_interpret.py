@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,12 @@ from jax.extend import core as jex
 from jax.extend.core import primitives as lax_p
 from jax.interpreters import ad, batching, mlir
 
-Eqn = jex.JaxprEqn
-Jaxpr = jex.Jaxpr
+if TYPE_CHECKING:  # jax types its abstract values too narrowly to be of use
+    Eqn: TypeAlias = Any
+    Jaxpr: TypeAlias = Any
+else:
+    Eqn = jex.JaxprEqn
+    Jaxpr = jex.Jaxpr
 Literal = jex.Literal
 Found = dict[str, Any]
 

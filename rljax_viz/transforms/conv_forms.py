@@ -49,21 +49,23 @@ def as_rows(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     wide = [x[:, :, j : j + (ow - 1) * sw + 1 : sw] for j in range(kw)]
     wide = jnp.concatenate(wide, -1)
     rows = [wide[:, i : i + (oh - 1) * sh + 1 : sh] for i in range(kh)]
-    return sum(_product(row, w[i].reshape(-1, out), conv) for i, row in enumerate(rows))
+    return functools.reduce(jnp.add, (_product(row, w[i].reshape(-1, out), conv) for i, row in enumerate(rows)))
 
 
 def as_sum(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """A sum of one matrix product for each place in the kernel: no patches in memory."""
     x, w, conv = _deep(_padded(x, conv), w, conv)
     kh, kw = w.shape[:2]
-    return sum(_product(_shift(x, w, conv, i, j), w[i, j], conv) for i in range(kh) for j in range(kw))
+    places = ((i, j) for i in range(kh) for j in range(kw))
+    return functools.reduce(jnp.add, (_product(_shift(x, w, conv, i, j), w[i, j], conv) for i, j in places))
 
 
 def as_patches(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """`lax.conv_general_dilated_patches`, and one matrix product."""
     kh, kw, c, out = w.shape
+    first = conv.precision[0] if isinstance(conv.precision, tuple) else conv.precision
     patches = lax.conv_general_dilated_patches(
-        x, (kh, kw), conv.strides, conv.padding, dimension_numbers=_LAYOUT, precision=conv.precision
+        x, (kh, kw), conv.strides, conv.padding, dimension_numbers=_LAYOUT, precision=first
     )
     return _product(patches, w.transpose(2, 0, 1, 3).reshape(kh * kw * c, out), conv)
 
@@ -115,7 +117,7 @@ def flipped(g: jax.Array, w: jax.Array, conv: Conv, size: tuple[int, int]) -> ja
     kh, kw = w_deep.shape[:2]
     turned = jnp.flip(w_deep, (0, 1)).swapaxes(2, 3)
     whole = as_lax(g, turned, Conv((1, 1), ((kh - 1, kh - 1), (kw - 1, kw - 1)), conv.precision))
-    x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[2]), g.dtype)
+    x = like((g.shape[0], *size, w.shape[2]), g)
     return jax.linear_transpose(deep, x)(whole)[0]
 
 
@@ -166,3 +168,8 @@ def _deep_kernel(w: jax.Array, conv: Conv) -> tuple[jax.Array, Conv]:
 def is_deep(kernel: Sequence[int], strides: tuple[int, int]) -> bool:
     """Whether space-to-depth turns a strided convolution into one of stride 1."""
     return strides != (1, 1) and kernel[0] % strides[0] == 0 and kernel[1] % strides[1] == 0
+
+
+def like(shape: tuple[int, ...], a: jax.Array) -> jax.ShapeDtypeStruct:
+    """`shape` in the dtype of `a`, varying over the same axes of a shard_map."""
+    return jax.eval_shape(lambda a: jnp.broadcast_to(a.reshape(-1)[:1].reshape((1,) * len(shape)), shape), a)

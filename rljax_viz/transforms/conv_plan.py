@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from rljax_viz.transforms._interpret import bilinear
-from rljax_viz.transforms.conv_forms import FORMS, Conv, flipped, is_deep
+from rljax_viz.transforms.conv_forms import FORMS, Conv, flipped, is_deep, like
 
 
 class Plan(NamedTuple):
@@ -47,7 +47,20 @@ def planned(x: jax.Array, w: jax.Array, conv: Conv, plan: Plan) -> jax.Array:
     """The convolution of x[N H W C] with w[h w C K] in the forms of `plan`."""
     if len(set(plan)) == 1:
         return FORMS[plan.forward](x, w, conv)
+    x, w = _spread(x, w), _spread(w, x)
     return _bind(x, w, role="result", size=x.shape[1:3], kernel=w.shape[:2], conv=conv, plan=plan)
+
+
+def _spread(a: jax.Array, other: jax.Array) -> jax.Array:
+    """`a`, varying over the axes of a shard_map over which `other` varies: so its gradient is summed over them.
+
+    jax's own operations do it by themselves, in a way whose name changes from version to version; so one of them does it.
+    """
+    kinds = [getattr(jax.typeof(v), "manual_axis_type", getattr(jax.typeof(v), "vma", None)) for v in (a, other)]
+    if kinds[0] == kinds[1]:
+        return a
+    one = jax.lax.stop_gradient(other).reshape(-1)[0]
+    return jnp.where(False, one, a)
 
 
 # One trilinear form, sum(conv(x, w) * g), seen from its three sides. Each side is bilinear and its adjoints are the other
@@ -60,9 +73,9 @@ def _run(a, b, *, role: str, size: tuple[int, int], kernel: tuple[int, int], con
     if role == "input":
         if plan.by_input == "flipped":
             return flipped(a, b, conv, size)
-        x = jax.ShapeDtypeStruct((a.shape[0], *size, b.shape[2]), a.dtype)
+        x = like((a.shape[0], *size, b.shape[2]), a)
         return jax.linear_transpose(lambda x: FORMS[plan.by_input](x, b, conv), x)(a)[0]
-    w = jax.ShapeDtypeStruct((*kernel, a.shape[3], b.shape[3]), a.dtype)
+    w = like((*kernel, a.shape[3], b.shape[3]), a)
     return jax.linear_transpose(lambda w: FORMS[plan.by_weights](a, w, conv), w)(b)[0]
 
 

@@ -110,5 +110,6 @@ def _why_not(eqn: Eqn) -> str:
 
 def _conv(eqn: Eqn) -> tuple[Conv, tuple | None]:
     p = eqn.params
-    strides, padding = tuple(map(int, p["window_strides"])), tuple((int(lo), int(hi)) for lo, hi in p["padding"])
-    return Conv(strides, padding, p["precision"]), _TURNS[tuple(p["dimension_numbers"])]
+    sh, sw = map(int, p["window_strides"])
+    rows, columns = ((int(low), int(high)) for low, high in p["padding"])
+    return Conv((sh, sw), (rows, columns), p["precision"]), _TURNS[tuple(p["dimension_numbers"])]

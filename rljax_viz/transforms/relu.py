@@ -23,7 +23,7 @@ def relu_operand(eqn: Eqn) -> int | None:
     name = eqn.primitive.name
     if name == "max" and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):
         zeros = [isinstance(v, Literal) and bool(np.all(np.asarray(v.val) == 0)) for v in eqn.invars]
-        return {(True, False): 1, (False, True): 0}.get(tuple(zeros))
+        return {(True, False): 1, (False, True): 0}.get((zeros[0], zeros[1]))
     if name in ("custom_jvp_call", "jit") and len(eqn.invars) == 1:
         (body,) = bodies(eqn)
         if len(body.eqns) == 1 and body.outvars == body.eqns[0].outvars:

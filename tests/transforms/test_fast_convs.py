@@ -66,7 +66,7 @@ def test_no_gradient_in_xla_s_slow_layout_on_cpu():
     grads = jax.jit(jax.grad(lambda x, w: fast_convs(conv)(x, w).sum(), (0, 1)))
     text = grads.lower(x, w).as_text()
     layouts = [part.split("x[")[1].split("]->")[0] for part in text.split("stablehlo.convolution")[1:] if "x[" in part]
-    assert layouts and set(layouts) == {"0, 1, i, o"} or all("[b, 0, 1, f]x[0, 1, i, o]" in p for p in
+    assert (layouts and set(layouts) == {"0, 1, i, o"}) or all("[b, 0, 1, f]x[0, 1, i, o]" in p for p in
                                                              text.split("stablehlo.convolution(")[1:])
     assert "reverse" in text
 
@@ -83,7 +83,8 @@ def test_guided_and_seeds():
     seeds = jax.tree.map(lambda p: jnp.stack([p, 2 * p, -p]), params)
     batch = jnp.stack([OBS, OBS / 2])
     maps = {}
-    for name, g in (("fast", fast_convs(guided(f), form="shifts")), ("other", guided(fast_convs(f, form="sum"))), ("f", guided(f))):
+    fast, other = fast_convs(guided(f), form="shifts"), guided(fast_convs(f, form="sum"))
+    for name, g in (("fast", fast), ("other", other), ("f", guided(f))):
         slope = jax.grad(lambda p, o, g=g: g(p, o).value, 1)
         maps[name] = jax.jit(jax.vmap(jax.vmap(slope, (None, 0)), (0, None)))(seeds, batch)
     close(maps["fast"], maps["f"])

@@ -2,14 +2,17 @@
 
     python benchmarks/conv_forms.py [--layers nature minatar coinrun] [--uses act-8 ...] [--forms ...] [--rounds 7]
 
-Prints one JSON line a layer x use x form: microseconds a frame (median of the rounds, forms interleaved) and the ratio
-to the fastest. Uses: act-N forward; act-scan forward in a scan; input-N gradient by the input; learn parameter and input
-gradient in a scan of 4 minibatches of 256 (lax: of 8, and one round, as it would take minutes).
+Prints one JSON line a layer x use x form: microseconds a frame (median of the rounds, forms interleaved) and the ratio to
+the fastest. `chosen` is what fast_convs takes. Uses: act-N forward; act-scan forward in a scan; input-N gradient by the
+input; learn gradients by parameters, and by the input where there is a layer below, in a scan of 4 minibatches (lax: of 8
+frames and one round, as it would take minutes).
 """
 
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import time
 
 from peers import fair
@@ -20,7 +23,8 @@ if __name__ == "__main__":
 import jax
 import jax.numpy as jnp
 
-from rljax_viz.transforms.conv_forms import FORMS, Conv, as_lax
+from rljax_viz.transforms.conv_forms import FORMS, Conv
+from rljax_viz.transforms.conv_plan import choose, planned
 
 # name: (side, channels, kernel, filters, stride, padding, whether its input needs a gradient in learning)
 LAYERS = {
@@ -35,10 +39,12 @@ LAYERS = {
     "coinrun/3a": (16, 32, 5, 32, 1, "SAME", True),
     "coinrun/4a": (8, 32, 5, 32, 1, "SAME", True),
 }
+FORMS = {**FORMS, "chosen": lambda x, w, conv: planned(x, w, conv, choose(x.shape, w.shape, conv))}
+DEFAULT = [name for name in FORMS if name not in ("patches", "tiles-2x8")]  # minutes a call by the input; a variant
 USES = ("act-8", "act-64", "act-scan", "input-32", "input-128", "learn")
 
 
-def program(layer, use, form):
+def program(layer, use, form, minibatch):
     """-> (compiled function, its arguments, how many frames a call handles)"""
     side, c, k, out, stride, padding, deep = LAYERS[layer]
     pad = jax.lax.padtype_to_pads((side, side), (k, k), (stride, stride), padding)
@@ -68,7 +74,7 @@ def program(layer, use, form):
         x = frames(int(use[6:]))
         run, n = jax.grad(loss, 1), len(x)
     else:
-        x = frames(4, 8 if form == "lax" else 256)
+        x = frames(4, 8 if form == "lax" else minibatch)
         n = x.shape[0] * x.shape[1]
 
         def run(w, x):
@@ -81,8 +87,8 @@ def program(layer, use, form):
     return jax.jit(run).lower(w, x).compile(), (w, x), n
 
 
-def measure(layer, use, forms, rounds):
-    jobs = {form: program(layer, use, form) for form in forms}
+def measure(layer, use, forms, rounds, minibatch):
+    jobs = {form: program(layer, use, form, minibatch) for form in forms}
     times = {form: [] for form in forms}
     for round_ in range(rounds + 1):
         for form, (run, args, n) in jobs.items():
@@ -99,17 +105,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--layers", nargs="+", default=list(LAYERS), help="prefixes of layer names")
     parser.add_argument("--uses", nargs="+", default=USES, choices=USES)
-    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
+    parser.add_argument("--forms", nargs="+", default=DEFAULT, choices=list(FORMS))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--minibatch", type=int, default=256, help="frames of a minibatch in learn")
     args = parser.parse_args()
-    assert as_lax in FORMS.values()
-    for layer in [name for name in LAYERS if any(name.startswith(p) for p in args.layers)]:
-        for use in args.uses:
-            found = measure(layer, use, args.forms, args.rounds)
-            best = min(found.values())
-            for form, us in found.items():
-                row = {"layer": layer, "use": use, "form": form, "us_per_frame": round(us, 2)}
-                print(json.dumps({**row, "times_the_best": round(us / best, 2)}), flush=True)
+    layers = [name for name in LAYERS if any(name.startswith(prefix) for prefix in args.layers)]
+    if len(layers) > 1:  # each in a process of its own, which gives its memory back
+        rest = [f"--rounds={args.rounds}", f"--minibatch={args.minibatch}", "--uses", *args.uses, "--forms", *args.forms]
+        for layer in layers:
+            subprocess.run([sys.executable, __file__, "--layers", layer, *rest], check=True)
+        return
+    for use in args.uses:
+        found = measure(layers[0], use, args.forms, args.rounds, args.minibatch)
+        best = min(found.values())
+        for form, us in found.items():
+            row = {"layer": layers[0], "use": use, "form": form, "us_per_frame": round(us, 2)}
+            print(json.dumps({**row, "times_the_best": round(us / best, 2)}), flush=True)
 
 
 if __name__ == "__main__":

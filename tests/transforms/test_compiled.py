@@ -15,10 +15,11 @@ untagged = functools.partial(plain, name=lambda x, name: x)
 
 def program(f, *args):
     """The optimised HLO without metadata, module name and the numbers of instructions (renamed in order of appearance)."""
-    text = jax.jit(f).lower(*args).compile().as_text()
+    text = jax.jit(lambda *args: f(*args)).lower(*args).compile().as_text()  # equal names of parameters
     text = re.sub(r", metadata=\{[^}]*\}", "", text)
     text = re.sub(r"^HloModule [^,]*", "HloModule", text)
-    text = text.split("\nFileNames")[0]
+    text = re.sub(r"\n(FileNames|FunctionNames|FileLocations|StackFrames)\n(\d.*\n)*", "\n", text)
+    text = re.sub(r", stack_frame_id=\d+", "", text)
     names: dict[str, str] = {}
     return re.sub(r"%[\w.\-]+", lambda m: names.setdefault(m.group(), f"%{len(names)}"), text)
 

@@ -64,8 +64,8 @@ def test_no_gradient_in_xla_s_slow_layout(monkeypatch):
 
     def layouts(f):
         text = jax.jit(jax.grad(lambda x, w: (f(x, w) ** 2).sum(), (0, 1))).lower(x, w).as_text()
-        return [part.split("dim_numbers = ")[1].split(",\n")[0].split(", window")[0] for part in text.split("stablehlo.conv")[1:]
-                if "dim_numbers" in part]  # fmt: skip
+        calls = [part for part in text.split("stablehlo.conv")[1:] if "dim_numbers" in part]
+        return [call.split("dim_numbers = ")[1].split(", window")[0] for call in calls]
 
     forward = "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"
     assert set(layouts(fast_convs(conv))) == {forward} and len(layouts(fast_convs(conv))) == 2

@@ -142,7 +142,7 @@ def report(
     max_steps: Annotated[int, arg(help="of a longer recording, the steps around rewards, lost lives and ends")] = 2000,
     video: Annotated[bool, arg(help="write saliency.mp4 too")] = True,
 ) -> None:
-    """Write the explorer page (report.html, one file, no server) and the video (saliency.mp4) of a run.
+    """Write the explorer page (report.html, one file, no server), gallery.png and the video (saliency.mp4) of a run.
 
     Example: rljax-viz report runs/demo
     """

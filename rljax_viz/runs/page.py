@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..explain import METHODS
-from ..report import MapSeries, Recording, write_explorer, write_video
+from ..report import MapSeries, Recording, write_explorer, write_gallery, write_video
 from ..store import Episodes, Maps, open_maps
 from .steps import choose_steps
 
@@ -69,7 +69,9 @@ def report_run(
     video: bool = True,
     watch: Callable[[str, int, int], None] = lambda what, done, all: None,
 ) -> tuple[Path, Path | None]:
-    """Writes `report.html` and `saliency.mp4` from what `play --record` and `explain` left; gives their paths.
+    """Writes `report.html`, `gallery.png` and `saliency.mp4` from what `play --record` and `explain` left.
+
+    Gives the paths of the page and of the video. The gallery is one moment, shortly before the first lost life or end.
 
     Of a recording longer than `max_steps`, the steps around rewards, lost lives and ends are shown.
     Raises FileNotFoundError where nothing is recorded, or no finished maps belong to these steps.
@@ -87,6 +89,11 @@ def report_run(
         run / "report.html", recording, series, title=title(episodes), facts=facts(episodes),
         action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("page", done, all),
     )  # fmt: skip
+    moment = shortly_before_a_loss(recording)
+    write_gallery(
+        run / "gallery.png", recording.newest[moment], {s.method: s.values[moment] for s in _for_video(series)},
+        rgb=None if recording.rgb is None else recording.rgb[moment], title=f"{title(episodes)}, row {rows[moment]} of the recording",
+    )  # fmt: skip
     if not video:
         return page, None
     film = write_video(
@@ -94,6 +101,12 @@ def report_run(
         action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("video", done, all),
     )  # fmt: skip
     return page, film
+
+
+def shortly_before_a_loss(recording: Recording, steps: int = 8) -> int:
+    """The row `steps` before the first lost life or end; the middle where nothing was lost."""
+    lost = np.flatnonzero(recording.terminated | recording.life_lost)
+    return max(0, int(lost[0]) - steps) if len(lost) else len(recording) // 2
 
 
 def _for_video(series: list[MapSeries], most: int = 6) -> list[MapSeries]:

@@ -74,6 +74,7 @@ def test_the_page_and_the_video_of_a_run(explained):
     text = page.read_text()
     assert "Breakout-MinAtar" in text and '"grad_cam"' in text and page.stat().st_size < 30e6
     assert video is not None and video.stat().st_size > 1000
+    assert (explained / "gallery.png").stat().st_size > 1000
 
 
 def test_a_run_without_maps_is_explained(trained, tmp_path):

@@ -92,7 +92,7 @@ def report_run(
     moment = shortly_before_a_loss(recording)
     write_gallery(
         run / "gallery.png", recording.newest[moment], {s.method: s.values[moment] for s in _for_video(series)},
-        rgb=None if recording.rgb is None else recording.rgb[moment], title=f"{title(episodes)}, recorded step {rows[moment]}",
+        rgb=None if recording.rgb is None else recording.rgb[moment], title=f"{title(episodes)}, step {rows[moment]}",
     )  # fmt: skip
     if not video:
         return page, None

@@ -30,7 +30,7 @@ slow: $(VENV)/.installed-test
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 $(VENV)/.installed-core: $(PINS) | $(BIN)/pip
 	@echo "installing rljax-viz into $(VENV) (a minute or two, once)"

@@ -25,10 +25,15 @@ def primitives(f, *args):
 @pytest.mark.parametrize("layer", ["conv1", "fc"])
 def test_halves_make_the_whole(library, layer):
     f, params = model(library)
-    h, tail = at_layer(f, layer)(params, OBS)
-    close(h, activations(f)(params, OBS)[1][layer])
-    close(tail(h), f(params, OBS))
-    close(tail(2 * h), intervene(f, {layer: lambda h: 2 * h})(params, OBS))
+
+    @jax.jit
+    def everything(params, obs):
+        h, tail = at_layer(f, layer)(params, obs)
+        out, hidden = activations(f)(params, obs)
+        twice = intervene(f, {layer: lambda h: 2 * h})(params, obs)
+        return (h, tail(h), tail(2 * h)), (hidden[layer], out, twice)
+
+    close(*everything(params, OBS))
 
 
 def test_the_tail_holds_only_what_hangs_on_the_layer():

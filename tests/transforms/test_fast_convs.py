@@ -26,7 +26,7 @@ def conv(x, w, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("library", "form"), zip(LIBRARIES, ["shifts", "rows", "sum", "tiles-2x2", "tiles-2x8"], strict=True)
+    ("library", "form"), list(zip(LIBRARIES, ["shifts", "rows", "sum", "tiles-2x2", "tiles-2x8"], strict=True))
 )
 def test_every_library(library, form):
     f, params = model(library)

@@ -37,7 +37,7 @@ def choose(x: Sequence[int], w: Sequence[int], conv: Conv) -> Plan:
     deep = is_deep(w, conv.strides)
     places = kh * kw // (sh * sw) if deep else kh * kw
     if places <= 9:
-        return Plan("lax", "flipped" if deep else "sum", "sum")
+        return Plan("lax", "flipped", "rows") if deep else Plan("lax", "sum", "sum")
     tile = "tiles-4x4" if out < 32 else "tiles-2x2" if oh * ow <= 256 else "tiles-2x4"
     few = c < 8 or not (deep or conv.strides == (1, 1))
     return Plan("lax", "tiles-2x8" if few else "flipped", tile)

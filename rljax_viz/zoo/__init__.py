@@ -42,7 +42,8 @@ def write_agent(folder: Path, name: str, weights: dict[str, np.ndarray], card: d
     """
     from safetensors.numpy import save_file
 
-    half = {key: np.asarray(value).astype(np.float16) for key, value in weights.items()}
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
+        half = {key: np.asarray(value).astype(np.float16) for key, value in weights.items()}
     if bad := [key for key, value in half.items() if not np.isfinite(value).all()]:
         raise ValueError(f"{bad} do not fit into float16 (65,504 is its largest number)")
     folder.mkdir(parents=True, exist_ok=True)

@@ -171,8 +171,7 @@ def _cut_scan(eqn: Eqn, inputs: list, name: str) -> tuple[jax.Array, Tail]:
 
 def _flat_body(eqn: Eqn, name: str) -> Staged:
     body = eqn.params["jaxpr"]
-    avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype, weak_type=v.aval.weak_type) for v in body.jaxpr.invars]
-    return flat(Staged(body.jaxpr, body.consts, avals, None), _hides(name))
+    return flat(Staged(body.jaxpr, body.consts, [v.aval for v in body.jaxpr.invars], None), _hides(name))
 
 
 def _moving(jaxpr: Jaxpr, carried: Sequence, name: str) -> list:

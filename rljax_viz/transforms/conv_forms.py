@@ -117,7 +117,8 @@ def flipped(g: jax.Array, w: jax.Array, conv: Conv, size: tuple[int, int]) -> ja
     kh, kw = w_deep.shape[:2]
     turned = jnp.flip(w_deep, (0, 1)).swapaxes(2, 3)
     if conv.strides == (1, 1):  # only the pixels that are not padding
-        kept = tuple((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip((kh, kw), conv.padding, strict=True))
+        (top, bottom), (left, right) = conv.padding
+        kept = ((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right))
         return as_lax(g, turned, Conv((1, 1), kept, conv.precision))
     whole = as_lax(g, turned, Conv((1, 1), ((kh - 1, kh - 1), (kw - 1, kw - 1)), conv.precision))
     x = like((g.shape[0], *size, w.shape[2]), g)

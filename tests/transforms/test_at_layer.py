@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
 from rljax_viz.transforms import activations, at_layer, guided, intervene, linear_prefix, relu_count, tag, tags
 from tests.transforms.tiny import LIBRARIES, OBS, close, model
@@ -112,7 +113,7 @@ def recurrent(w, xs, *rest):
         beside = jnp.cos(features @ jnp.exp(w))
         return (jnp.tanh(w.T @ c[0] + h * beside), c[1] + features), (h * 2, c[1], features)
 
-    return jax.lax.scan(step, (jnp.zeros(3), jnp.zeros(3)), xs)
+    return jax.lax.scan(step, (jnp.zeros_like(xs[0]), jnp.zeros_like(xs[0])), xs)
 
 
 W, XS = jax.random.normal(jax.random.key(0), (3, 3)), jax.random.normal(jax.random.key(1), (7, 3))
@@ -173,6 +174,17 @@ def test_scan_without_carry_and_vmapped():
 
     batch = jnp.stack([XS, XS / 2])
     close(jax.jit(jax.vmap(whole))(batch), jax.vmap(f, (None, 0))(W, batch))
+
+
+def test_scan_halves_inside_a_shard_map():
+    def whole(w, windows):
+        h, tail = at_layer(recurrent, "h")(w, windows[0])
+        return jax.tree.map(lambda out: out[None], tail(h))
+
+    mesh, spread = Mesh(np.array(jax.devices()[:2]), ("b",)), PartitionSpec("b")
+    both = jax.jit(jax.shard_map(whole, mesh=mesh, in_specs=(PartitionSpec(), spread), out_specs=spread))
+    windows = jnp.stack([XS, XS / 2])
+    close(both(W, windows), jax.vmap(recurrent, (None, 0))(W, windows))
 
 
 def test_cond_halves():

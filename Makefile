@@ -34,7 +34,7 @@ lint: $(VENV)/.installed-lint
 
 $(VENV)/.installed-core: $(PINS) | $(BIN)/pip
 	@echo "installing rljax-viz into $(VENV) (a minute or two, once)"
-	$(INSTALL) .
+	$(INSTALL) ".[native]"
 	@touch $@
 
 $(VENV)/.installed-test: $(PINS) | $(BIN)/pip

@@ -15,11 +15,20 @@ from jax import lax
 
 
 class Conv(NamedTuple):
-    """A convolution beside its operands: strides, padding ((top, bottom), (left, right)), precision of the product."""
+    """A convolution beside its operands: strides, padding ((top, bottom), (left, right)), precision of the product.
+
+    Dilated kernels and groups are for `lax` and `native` alone.
+    """
 
     strides: tuple[int, int] = (1, 1)
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     precision: Any = None
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def is_plain(self) -> bool:
+        return self.dilation == (1, 1) and self.groups == 1
 
 
 Form = Callable[[jax.Array, jax.Array, Conv], jax.Array]
@@ -29,13 +38,13 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 def as_lax(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """XLA's own convolution."""
     return lax.conv_general_dilated(
-        x, w, conv.strides, conv.padding, dimension_numbers=_LAYOUT, precision=conv.precision
+        x, w, conv.strides, conv.padding, None, conv.dilation, _LAYOUT, conv.groups, precision=conv.precision
     )
 
 
 def as_shifts(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """Shifted slices beside each other, and one matrix product; strided kernels after space-to-depth."""
-    x, w, conv = _deep(_padded(x, conv), w, conv)
+    x, w, conv = _deep(padded(x, conv), w, conv)
     kh, kw, _, out = w.shape
     patches = jnp.concatenate([_shift(x, w, conv, i, j) for i in range(kh) for j in range(kw)], -1)
     return _product(patches, w.reshape(-1, out), conv)
@@ -43,7 +52,7 @@ def as_shifts(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
 
 def as_rows(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """Slices shifted along the width beside each other, and a sum of one matrix product for each row of the kernel."""
-    x, w, conv = _deep(_padded(x, conv), w, conv)
+    x, w, conv = _deep(padded(x, conv), w, conv)
     kh, kw, _, out = w.shape
     (sh, sw), (oh, ow) = conv.strides, _out(x, w, conv)
     wide = [x[:, :, j : j + (ow - 1) * sw + 1 : sw] for j in range(kw)]
@@ -54,7 +63,7 @@ def as_rows(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
 
 def as_sum(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
     """A sum of one matrix product for each place in the kernel: no patches in memory."""
-    x, w, conv = _deep(_padded(x, conv), w, conv)
+    x, w, conv = _deep(padded(x, conv), w, conv)
     kh, kw = w.shape[:2]
     places = ((i, j) for i in range(kh) for j in range(kw))
     return functools.reduce(jnp.add, (_product(_shift(x, w, conv, i, j), w[i, j], conv) for i, j in places))
@@ -73,7 +82,7 @@ def as_patches(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
 def as_tiles(x: jax.Array, w: jax.Array, conv: Conv, tile: tuple[int, int]) -> jax.Array:
     """A tile of outputs at a time: overlapping blocks of input times the kernel written out for the whole tile."""
     (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
-    x = _padded(x, conv)
+    x = padded(x, conv)
     oh, ow = _out(x, w, conv)
     th, tw = min(tile[0], oh), min(tile[1], ow)
     nh, nw = -(-oh // th), -(-ow // tw)
@@ -109,9 +118,9 @@ def flipped(g: jax.Array, w: jax.Array, conv: Conv, size: tuple[int, int]) -> ja
     """
 
     def deep(x):
-        return _deep(_padded(x, conv), w, conv)[0]
+        return deep_frames(padded(x, conv), w.shape, conv)
 
-    w_deep, conv_deep = _deep_kernel(w, conv)
+    w_deep, conv_deep = deep_kernel(w, conv)
     if conv_deep.strides != (1, 1):
         raise ValueError(f"flipped needs a kernel of whole strides, got {w.shape[:2]} and strides {conv.strides}")
     kh, kw = w_deep.shape[:2]
@@ -130,7 +139,7 @@ def _placed(w: jax.Array, at: tuple[int, int], size: tuple[int, int]) -> jax.Arr
     return jnp.pad(w, (*room, (0, 0), (0, 0)))
 
 
-def _padded(x: jax.Array, conv: Conv) -> jax.Array:
+def padded(x: jax.Array, conv: Conv) -> jax.Array:
     zero = jnp.zeros((), x.dtype)
     return lax.pad(x, zero, ((0, 0, 0), *((lo, hi, 0) for lo, hi in conv.padding), (0, 0, 0)))
 
@@ -152,16 +161,27 @@ def _product(x: jax.Array, w: jax.Array, conv: Conv) -> jax.Array:
 
 def _deep(x: jax.Array, w: jax.Array, conv: Conv) -> tuple[jax.Array, jax.Array, Conv]:
     """Space to depth: a strided convolution as one of stride 1 over blocks, where the kernel is whole blocks."""
-    (sh, sw), (oh, ow), c = conv.strides, _out(x, w, conv), x.shape[3]
-    w, after = _deep_kernel(w, conv)
-    if after is conv:
-        return x, w, conv
-    bh, bw = oh + w.shape[0] - 1, ow + w.shape[1] - 1
+    return deep_frames(x, w.shape, conv), *deep_kernel(w, conv)
+
+
+def deep_frames(x: jax.Array, kernel: Sequence[int], conv: Conv) -> jax.Array:
+    """Padded frames [N H W C] in blocks of one stride [N H/s W/s s*s*C]; unchanged where the kernel is not whole blocks."""
+    if not is_deep(kernel, conv.strides):
+        return x
+    (sh, sw), c = conv.strides, x.shape[3]
+    bh, bw = (s // t for s, t in zip(_used(x, kernel, conv), conv.strides, strict=True))
     x = x[:, : bh * sh, : bw * sw].reshape(-1, bh, sh, bw, sw, c)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, bh, bw, sh * sw * c), w, after
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, bh, bw, sh * sw * c)
 
 
-def _deep_kernel(w: jax.Array, conv: Conv) -> tuple[jax.Array, Conv]:
+def _used(x: jax.Array, kernel: Sequence[int], conv: Conv) -> tuple[int, ...]:
+    """Height and width of the padded frames that the convolution reads."""
+    spans = zip(x.shape[1:3], kernel, conv.strides, strict=False)
+    return tuple((size - k) // s * s + k for size, k, s in spans)
+
+
+def deep_kernel(w: jax.Array, conv: Conv) -> tuple[jax.Array, Conv]:
+    """The kernel over such blocks, and its convolution."""
     (sh, sw), (kh, kw, c, out) = conv.strides, w.shape
     if not is_deep(w.shape, conv.strides):
         return w, conv

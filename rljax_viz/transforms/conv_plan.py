@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rljax_viz.transforms import native
 from rljax_viz.transforms._interpret import bilinear
 from rljax_viz.transforms.conv_forms import FORMS, Conv, flipped, is_deep, like
 
@@ -25,15 +26,25 @@ class Plan(NamedTuple):
     by_weights: str
 
 
-def choose(x: Sequence[int], w: Sequence[int], conv: Conv) -> Plan:
-    """The fastest forms for a convolution of x[N H W C] with w[h w C K] on CPU; N does not matter.
+NATIVE = Plan("native", "native", "native")
 
-    None of them is slow inside a scan: `lax` is taken forward only, where it is as fast there.
+
+def choose(x: Sequence[int], w: Sequence[int], conv: Conv, dtype: Any = jnp.float32) -> Plan | None:
+    """The fastest forms for a convolution of x[N H W C] with w[h w C/groups K] on CPU; N does not matter.
+
+    None of them is slow inside a scan: `lax` is taken forward only, where it is as fast there. oneDNN, where it is
+    installed, wins everywhere but in the smallest. None: XLA's own, for want of another (dilated or grouped, no oneDNN).
     """
     (kh, kw, c, out), (sh, sw) = w, conv.strides
+    if not conv.is_plain:
+        return NATIVE if native.usable(dtype) else None
     oh, ow = ((s + sum(p) - k) // t + 1 for s, p, k, t in zip(x[1:3], conv.padding, w[:2], conv.strides, strict=True))
     if oh * ow * kh * kw * c * out < 250_000:  # MinAtar: the call of a convolution costs more than its arithmetic
         return Plan("shifts", "shifts", "shifts")
+    if native.usable(dtype):
+        return NATIVE
+    if kh * kw > 144:  # a sum over so many places is no gain
+        return None
     deep = is_deep(w, conv.strides)
     places = kh * kw // (sh * sw) if deep else kh * kw
     if places <= 9:
@@ -44,11 +55,22 @@ def choose(x: Sequence[int], w: Sequence[int], conv: Conv) -> Plan:
 
 
 def planned(x: jax.Array, w: jax.Array, conv: Conv, plan: Plan) -> jax.Array:
-    """The convolution of x[N H W C] with w[h w C K] in the forms of `plan`."""
-    if len(set(plan)) == 1:
-        return FORMS[plan.forward](x, w, conv)
-    x, w = _spread(x, w), _spread(w, x)
-    return _bind(x, w, role="result", size=x.shape[1:3], kernel=w.shape[:2], conv=conv, plan=plan)
+    """The convolution of x[N H W C] with w[h w C/groups K] in the forms of `plan`."""
+    return side(x, w, role="result", size=x.shape[1:3], kernel=w.shape[:2], conv=conv, plan=plan)
+
+
+def side(a: jax.Array, b: jax.Array, role: str, size: tuple, kernel: tuple, conv: Conv, plan: Plan) -> jax.Array:
+    """One side of sum(conv(x, w) * g), x of `size`: role "result" of (x, w), "input" of (g, w) or "weights" of (x, g)."""
+    static = {"role": role, "size": size, "kernel": kernel, "conv": conv, "plan": plan}
+    if role == "result" and len(set(plan)) == 1 and plan != NATIVE:
+        return FORMS[plan.forward](a, b, conv)  # plain operations: nothing to hide from jax
+    return _bind(_spread(a, b), _spread(b, a), **static)
+
+
+def dense(x: jax.Array, w: jax.Array) -> jax.Array:
+    """x[... C] @ w[C K] by oneDNN: a convolution of one pixel."""
+    out = planned(x.reshape(-1, 1, 1, x.shape[-1]), w[None, None], Conv(), NATIVE)
+    return out.reshape(*x.shape[:-1], w.shape[1])
 
 
 def _spread(a: jax.Array, other: jax.Array) -> jax.Array:
@@ -68,14 +90,16 @@ def _spread(a: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _run(a, b, *, role: str, size: tuple[int, int], kernel: tuple[int, int], conv: Conv, plan: Plan):
+    if plan == NATIVE:
+        return native.convolve(a, b, role=role, size=size, kernel=kernel, conv=conv)
     if role == "result":
         return FORMS[plan.forward](a, b, conv)
     if role == "input":
         if plan.by_input == "flipped":
             return flipped(a, b, conv, size)
-        x = like((a.shape[0], *size, b.shape[2]), a)
+        x = like((a.shape[0], *size, b.shape[2] * conv.groups), a)
         return jax.linear_transpose(lambda x: FORMS[plan.by_input](x, b, conv), x)(a)[0]
-    w = like((*kernel, a.shape[3], b.shape[3]), a)
+    w = like((*kernel, a.shape[3] // conv.groups, b.shape[3]), a)
     return jax.linear_transpose(lambda w: FORMS[plan.by_weights](a, w, conv), w)(b)[0]
 
 
@@ -101,7 +125,7 @@ def _batched(args, axes, *, role, **static):
     if axes[1] is None and role != "weights":  # more frames
         out = bind(a.reshape(-1, *a.shape[2:]), b)
         return out.reshape(*a.shape[:2], *out.shape[1:]), 0
-    if axes[0] is None and role == "result":  # the same frames, several kernels: more filters
+    if axes[0] is None and role == "result" and static["conv"].groups == 1:  # the same frames, several kernels: more filters
         s, kh, kw, c, k = b.shape
         out = bind(a, b.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, s * k))
         return out.reshape(*out.shape[:3], s, k), 3
@@ -113,7 +137,8 @@ def _batched(args, axes, *, role, **static):
             return bind(*(g if v is None else v for v, g in zip(slices, given, strict=True)))
 
         return jax.lax.map(one, whole), 0
-    plain = {**static, "plan": Plan("shifts", "shifts", "shifts")}  # one frame each: one batched product
+    few = "shifts" if static["conv"].is_plain else "lax"
+    plain = {**static, "plan": Plan(few, few, few)}  # one frame each: one batched product
     return jax.vmap(functools.partial(_run, role=role, **plain), [None if d is None else 0 for d in axes])(a, b), 0
 
 

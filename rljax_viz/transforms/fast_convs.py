@@ -1,8 +1,8 @@
 """Convolutions of any function in the form that is fastest on this backend, chosen layer by layer.
 
 On CPU XLA's gradient of a convolution inside a scan is a hundred times slower than it need be; on GPU and TPU its
-convolution is the best there is, and functions are left as they are. A new form (a native kernel, say) is one more entry
-of `conv_forms.FORMS` and a rule in `conv_plan.choose`.
+convolution is the best there is, and functions are left as they are. A new form is one more entry of `conv_forms.FORMS`
+and a rule in `conv_plan.choose`; `native` (oneDNN) is the one that is not made of XLA's operations.
 """
 
 from __future__ import annotations
@@ -13,48 +13,65 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rljax_viz.transforms import native
 from rljax_viz.transforms._interpret import UNREACHED, Eqn, Jaxpr, Rule, bodies, run, stage
-from rljax_viz.transforms.conv_forms import FORMS, Conv
-from rljax_viz.transforms.conv_plan import Plan, choose, planned
+from rljax_viz.transforms.conv_forms import FORMS
+from rljax_viz.transforms.conv_match import Match, match
+from rljax_viz.transforms.conv_plan import Plan, choose, dense, side
 
-# operands and result as (batch, feature, height, width); and how they are turned to NHWC, HWIO and back
-_NHWC = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
-_NCHW = ((0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3))
-_TURNS = {_NHWC: None, _NCHW: ((0, 2, 3, 1), (2, 3, 1, 0), (0, 3, 1, 2))}
+_WITHOUT_NATIVE = "dilated, grouped or very large: those only by the extra `native`"
+DENSE = 500_000  # weights of a fully connected layer from which on oneDNN gains more than its call costs
 
 
 class ConvReport(NamedTuple):
-    """One convolution of a function: operand shapes, whether `fast_convs` takes it, in which forms, or why not."""
+    """One convolution of a function: x[N H W C], w[h w C/groups K], in which forms `fast_convs` runs it, or why it stays.
+
+    `role`: whether the function holds its "result", or, being differentiated already, its gradient by "input" or "weights".
+    """
 
     x: tuple[int, ...]
     w: tuple[int, ...]
     plan: Plan | None
     reason: str
+    role: str = "result"
 
 
 def fast_convs(f: Callable, form: str | None = None) -> Callable:
     """`f` with every plain convolution in its fastest form; on GPU and TPU `f` itself.
 
-    fast_convs(f)(*args) -> f's output, to 1e-5 of its maximum. Plain: two-dimensional, NHWC or NCHW, one group, not
-    dilated, one float dtype; the rest stays, and `conv_report(f)(*args)` names it. It goes before differentiation:
-    grad(fast_convs(f)), whose gradients of any order are fast too. `form` forces one of FORMS, on every backend.
-    Raises ValueError for an unknown form.
+    fast_convs(f)(*args) -> f's output, to 1e-5 of its maximum. Plain: two-dimensional, one float dtype, any layout; dilated
+    and grouped ones only with the extra `native`; what stays, `conv_report(f)(*args)` names. Transposed convolutions and
+    gradients in `f` are recognised; gradients of fast_convs(f), of any order, are fast too. With the extra `native` oneDNN
+    runs them, and large fully connected layers in bfloat16. `form` forces one of FORMS, on every backend, or "native".
+    Raises ValueError for an unknown form, NativeError where "native" is asked for and cannot be had.
     """
-    if form is not None and form not in FORMS:
-        raise ValueError(f"no form of a convolution is called {form!r}; there are {', '.join(FORMS)}")
+    if form is not None and form not in (*FORMS, "native"):
+        raise ValueError(f"no form of a convolution is called {form!r}; there are {', '.join(FORMS)}, native")
+    if form == "native" and native.why_not():
+        raise native.NativeError(native.why_not())
 
-    def convolve(eqn: Eqn, inputs: list) -> list:
-        (x, w), (conv, turns) = inputs, _conv(eqn)
-        if turns is not None:
-            x, w = x.transpose(turns[0]), w.transpose(turns[1])
-        plan = choose(x.shape, w.shape, conv) if form is None else Plan(form, form, form)
-        out = planned(x, w, conv, plan)
-        return [out if turns is None else out.transpose(turns[2])]
+    def planned_as(eqn: Eqn) -> tuple[Match, Plan] | None:
+        found = match(eqn)
+        if isinstance(found, str) or not (found.conv.is_plain or form in (None, "native")):
+            return None
+        plan = Plan(form, form, form) if form else choose(found.x, found.w, found.conv, eqn.invars[0].aval.dtype)
+        return None if plan is None else (found, plan)
+
+    def matches(eqn: Eqn) -> bool:
+        return planned_as(eqn) is not None or (form in (None, "native") and _is_dense(eqn))
+
+    def replaced(eqn: Eqn, inputs: list) -> list:
+        planned = planned_as(eqn)
+        if planned is None:
+            return [dense(*inputs)]
+        found, plan = planned
+        options = {"role": found.role, "size": found.x[1:3], "kernel": found.w[:2], "conv": found.conv, "plan": plan}
+        return [found.result(side(*found.operands(*inputs), **options))]
 
     def fast(*args, **kwargs):
         if form is None and jax.default_backend() != "cpu":
             return f(*args, **kwargs)
-        return run(stage(f, args, kwargs), Rule(lambda eqn: _why_not(eqn) == "", convolve, UNREACHED))[0]
+        return run(stage(f, args, kwargs), Rule(matches, replaced, UNREACHED))[0]
 
     return fast
 
@@ -74,42 +91,29 @@ def conv_report(f: Callable) -> Callable[..., list[ConvReport]]:
 def _lines(jaxpr: Jaxpr, where: str):
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "conv_general_dilated":
-            shapes = [v.aval.shape for v in eqn.invars]
-            reason = where or _why_not(eqn)
-            plan = None
-            if not reason:
-                conv, turns = _conv(eqn)
-                shapes = [tuple(s[i] for i in turn) for s, turn in zip(shapes, turns or [range(4)] * 2, strict=False)]
-                plan = choose(*shapes, conv)
-            yield ConvReport(*shapes, plan, reason)
+            found = match(eqn)
+            if isinstance(found, str):
+                x, w = (v.aval.shape for v in eqn.invars)
+                yield ConvReport(x, w, None, where or found)
+            else:
+                plan = None if where else choose(found.x, found.w, found.conv, eqn.invars[0].aval.dtype)
+                yield ConvReport(found.x, found.w, plan, where or ("" if plan else _WITHOUT_NATIVE), found.role)
         hidden = where or (eqn.primitive.name in UNREACHED and f"inside {eqn.primitive.name}") or ""
         for body in bodies(eqn):
             yield from _lines(body, hidden)
 
 
-def _why_not(eqn: Eqn) -> str:
-    """Why an equation is no convolution that can take another form; '' if it is one."""
-    if eqn.primitive.name != "conv_general_dilated":
-        return "no convolution"
-    p = eqn.params
-    x, w = (v.aval for v in eqn.invars)
-    if len(x.shape) != 4:
-        return f"{len(x.shape) - 2}-dimensional"
-    if p["feature_group_count"] != 1 or p["batch_group_count"] != 1:
-        return "grouped"
-    if {*p["lhs_dilation"], *p["rhs_dilation"]} != {1}:
-        return "dilated"
-    if tuple(p["dimension_numbers"]) not in _TURNS:
-        return "its operands lie neither as NHWC nor as NCHW (a gradient? apply fast_convs before grad)"
-    if not (jnp.issubdtype(x.dtype, jnp.floating) and x.dtype == w.dtype == eqn.outvars[0].aval.dtype):
-        return f"dtypes {x.dtype}, {w.dtype} -> {eqn.outvars[0].aval.dtype}"
-    if min(x.shape + w.shape + eqn.outvars[0].aval.shape) < 1 or min(b for pad in p["padding"] for b in pad) < 0:
-        return "empty, or cropped by a negative padding"
-    return ""
+def _is_dense(eqn: Eqn) -> bool:
+    """Whether an equation is a large layer x[... C] @ w[C K] that oneDNN multiplies faster: bfloat16, with AMX."""
+    if eqn.primitive.name != "dot_general":
+        return False
+    (x, w), out = (v.aval for v in eqn.invars), eqn.outvars[0].aval
+    plain = ((x.ndim - 1,), (0,)), ((), ())
+    return (
+        eqn.params["dimension_numbers"] == plain
+        and (w.ndim, x.dtype, w.dtype, out.dtype) == (2, *[jnp.bfloat16] * 3)
+        and w.size >= DENSE
+        and x.size > 0
+        and native.usable(jnp.bfloat16)
+    )
 
-
-def _conv(eqn: Eqn) -> tuple[Conv, tuple | None]:
-    p = eqn.params
-    sh, sw = map(int, p["window_strides"])
-    rows, columns = ((int(low), int(high)) for low, high in p["padding"])
-    return Conv((sh, sw), (rows, columns), p["precision"]), _TURNS[tuple(p["dimension_numbers"])]

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rljax_viz.transforms import native
 from rljax_viz.transforms.conv_forms import FORMS, Conv, as_lax, flipped
-from rljax_viz.transforms.conv_plan import Plan, choose, planned
+from rljax_viz.transforms.conv_plan import NATIVE, Plan, choose, planned
 from tests.transforms.tiny import close
 
 # kernel, stride: all strides of 1-4, kernels of whole strides and not, larger and smaller than a stride
@@ -18,6 +19,8 @@ PLANS = {name: Plan(name, name, name) for name in FORMS if name not in ("tiles-2
     "mixed": Plan("lax", "sum", "tiles-2x4"),
     "flipped": Plan("lax", "flipped", "sum"),
 }
+if not native.why_not():
+    PLANS["native"] = NATIVE
 
 
 def setting(kernel, stride, padding, size=(10, 9)):
@@ -72,7 +75,7 @@ def test_oblong_kernels_strides_and_lopsided_padding(conv):
     x, w = jax.random.normal(jax.random.key(0), (2, 8, 7, 3)), jax.random.normal(jax.random.key(1), (4, 3, 3, 5))
     g = jax.random.normal(jax.random.key(2), jax.eval_shape(functools.partial(as_lax, conv=conv), x, w).shape)
     want = oracle(conv, x, w, g)
-    for name in ("shifts", "rows", "sum", "tiles-2x4", "flipped"):
+    for name in {"shifts", "rows", "sum", "tiles-2x4", "flipped", "native"} & PLANS.keys():
         y, pull = jax.vjp(jax.jit(lambda x, w, plan=PLANS[name]: planned(x, w, conv, plan)), x, w)
         for a, b in zip((y, *pull(g)), want, strict=True):
             assert np.abs(np.asarray(a) - b).max() <= 1e-5 * np.abs(b).max(), name
@@ -87,7 +90,7 @@ def test_flipped_needs_whole_strides():
 # ---------------------------------------------------- the primitive behind mixed plans: derivatives, batches, precision
 
 CONV, X, W, G = setting(3, 1, "SAME", (5, 4))
-MIXED = functools.partial(planned, conv=CONV, plan=PLANS["flipped"])
+MIXED = {name: functools.partial(planned, conv=CONV, plan=PLANS[name]) for name in ("flipped", "native") if name in PLANS}
 LAX = functools.partial(as_lax, conv=CONV)
 
 
@@ -95,21 +98,24 @@ def bent(conv):
     return lambda x, w: (jnp.sin(conv(x, w)) * G).sum()
 
 
+@pytest.mark.parametrize("plan", MIXED)
 @pytest.mark.parametrize("second", [jax.jacrev, jax.jacfwd])
-def test_second_derivatives_of_both_modes(second):
+def test_second_derivatives_of_both_modes(second, plan):
     def along(conv):
         return jax.jit(second(lambda t: jax.grad(bent(conv), (0, 1))(t * X, jnp.cos(t) * W)))(0.7)
 
-    close(along(MIXED), along(LAX))
+    close(along(MIXED[plan]), along(LAX))
 
 
-def test_forward_mode():
-    close(jax.jvp(MIXED, (X, W), (X * X, W + 1)), jax.jvp(LAX, (X, W), (X * X, W + 1)))
+@pytest.mark.parametrize("plan", MIXED)
+def test_forward_mode(plan):
+    close(jax.jvp(MIXED[plan], (X, W), (X * X, W + 1)), jax.jvp(LAX, (X, W), (X * X, W + 1)))
 
 
+@pytest.mark.parametrize("plan", MIXED)
 @pytest.mark.parametrize("frames", [2, 8])  # few: one batched product; many: one after the other
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0), (2, 3)])
-def test_vmap_over_frames_seeds_or_both(frames, axes):
+def test_vmap_over_frames_seeds_or_both(frames, axes, plan):
     x, w = jax.random.normal(jax.random.key(3), (3, frames, 5, 4, 3)), jax.random.normal(jax.random.key(4), (3, *W.shape))
     args = [v[0] if axis is None else jnp.moveaxis(v, 0, axis) for v, axis in zip((x, w), axes, strict=True)]
 
@@ -120,7 +126,7 @@ def test_vmap_over_frames_seeds_or_both(frames, axes):
         return jax.grad(lambda args: (jax.vmap(conv, axes)(*args) ** 2).sum())(args)
 
     for way in (outside, inside):
-        close(jax.jit(lambda way=way: way(MIXED))(), jax.jit(lambda way=way: way(LAX))())
+        close(jax.jit(lambda way=way: way(MIXED[plan]))(), jax.jit(lambda way=way: way(LAX))())
 
 
 @pytest.mark.parametrize("plan", [PLANS["flipped"], PLANS["mixed"], PLANS["rows"]])
@@ -138,7 +144,7 @@ def test_precision_is_handed_on():
         for precision in (jax.lax.Precision.HIGHEST, (jax.lax.Precision.DEFAULT, jax.lax.Precision.HIGHEST)):
             conv = CONV._replace(precision=precision)
             text = str(jax.make_jaxpr(jax.grad(lambda x, c=conv, p=plan: planned(x, W, c, p).sum()))(X))
-            assert "HIGHEST" in text, name
+            assert "HIGHEST" in text or name == "native", name  # oneDNN has one precision a dtype
 
 
 # ------------------------------------------------------------------------------------------------------ what is chosen
@@ -163,14 +169,18 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_no_gradient_is_left_to_lax(layer):
+def test_no_gradient_is_left_to_lax(layer, monkeypatch):
+    monkeypatch.setattr(native, "usable", lambda dtype: False)
     plan = choose(*LAYERS[layer])
     assert plan.forward in FORMS and plan.by_weights in FORMS and plan.by_input in {*FORMS, "flipped"}
     assert "lax" not in plan[1:] and "patches" not in plan  # a hundred times slower in a scan
 
 
+@pytest.mark.parametrize("with_native", [False, True])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_every_chosen_plan_runs_on_its_layer(layer):
+def test_every_chosen_plan_runs_on_its_layer(layer, with_native, monkeypatch):
+    if not with_native:
+        monkeypatch.setattr(native, "usable", lambda dtype: False)
     x, w, conv = LAYERS[layer]
 
     def loss(x, w):

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -247,7 +248,7 @@ def _training_watch() -> "Iterator[Callable[[Progress], None]]":
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     recent: list[float] = []
-    marks: list[tuple[float, int]] = [(time.monotonic(), 0)]
+    marks: list[tuple[float, int]] = []
     printed = [0.0]
     with Progress(*columns, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("compiling", total=None)
@@ -259,15 +260,15 @@ def _training_watch() -> "Iterator[Callable[[Progress], None]]":
             del recent[:-20]
             marks.append((time.monotonic(), progress.steps))
             del marks[:-20]
-            (t0, s0), (t1, s1) = marks[0 if len(marks) < 3 else 1], marks[-1]
+            (t0, s0), (t1, s1) = marks[0], marks[-1]
             speed = (s1 - s0) / max(t1 - t0, 1e-9)
             mean = f"{sum(recent) / len(recent):.2f}" if recent else "none yet"
-            text = f"{progress.steps:,} steps  return {mean}  {speed:,.0f} steps/s"
+            text = f"{progress.steps:,} steps  return {mean}  " + (f"{speed:,.0f} steps/s" if speed else "compiled")
             bar.update(task, description=text, total=progress.num_updates, completed=progress.update)
             last = progress.update == progress.num_updates
             if not sys.stdout.isatty() and (last or t1 - printed[0] > 60):
                 left = (progress.num_updates - progress.update) * progress.steps / progress.update / max(speed, 1e-9)
-                print(f"{text}  {left / 60:.0f} min left", flush=True)
+                print(f"{text}  {left / 60:.0f} min left" if speed else text, flush=True)
                 printed[0] = t1
 
         yield watch
@@ -315,8 +316,13 @@ def _settle_process() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 
 
+def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"rljax-viz: {message}\n"
+
+
 def main() -> None:
     """Entry point of `rljax-viz`."""
+    warnings.formatwarning = _plain_warning
     commands = {f.__name__: f for f in (demo, train, play, explain, report, zoo, doctor)}
     _settle_process()
     try:

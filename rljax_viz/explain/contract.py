@@ -1,6 +1,7 @@
 """What every method keeps: `method(f, score, **static) -> explain`, `explain(params, obs, *rest) -> float32 map`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -17,7 +18,11 @@ class Method(NamedTuple):
     factory: Callable[..., Explain]
     needs_layer: bool = False  # factory(f, score, layer)
     random: bool = False  # explain(key, params, obs, *rest)
-    resolution: Literal["obs", "layer"] = "obs"  # whose height and width the map has
+    resolution: Literal["obs", "layer", "grid"] = "obs"  # whose height and width the map has
+    vector: bool = False  # factory(f, vector): all outputs of one kind at once (`scores.vector`), not one score
+    stacked: bool = True  # the map has the channels of the stack (or of the layer); else it is one picture
+    options: Mapping[str, Any] = MappingProxyType({})  # static choices that it cannot do without, where none are given
+    needs: tuple[str, ...] = ()  # arguments by name that only the data can give: "baselines", "masks"
 
 
 def as_float(obs: Any) -> jax.Array:
@@ -53,3 +58,14 @@ def image_size(obs: jax.Array) -> tuple[int, int]:
             "grey [H W] needs a channel: obs[..., None]; for a batch: jax.vmap(explain, (None, 0))"
         )
     return obs.shape[0], obs.shape[1]
+
+
+def full_baseline(baseline: float | jax.Array, obs: jax.Array) -> jax.Array:
+    """`baseline` as float32 of the shape of `obs`; ValueError for another shape."""
+    given = as_float(baseline)
+    if given.shape not in ((), obs.shape):
+        raise ValueError(
+            f"the baseline has shape {given.shape}, the observation {obs.shape}: give a scalar or an array of the same "
+            "shape, in units of obs, e.g. baseline=jnp.broadcast_to(mean_frame, obs.shape)"
+        )
+    return jnp.broadcast_to(given, obs.shape)

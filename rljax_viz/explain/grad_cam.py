@@ -1,5 +1,6 @@
 """Class activation maps by gradients, plain and guided above the layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,12 +19,7 @@ def grad_cam(f: Network, score: Score, layer: str) -> Explain:
     """
 
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
-        h, tail = at_layer(f, layer)(params, as_float(obs), *rest)
-        if h.ndim != 3:
-            raise ValueError(
-                f"Grad-CAM needs a layer [h w c], but {layer!r} has shape {h.shape}; "
-                "name a convolution, e.g. layer='conv1' (tags(f)(params, obs) lists what there is)"
-            )
+        h, tail = spatial_layer(f, layer, params, as_float(obs), *rest)
         slope = jax.grad(lambda h: evaluate(score, tail(h)))(h)
         weights = slope.astype(jnp.float32).mean((0, 1))
         return jax.nn.relu(jnp.einsum("hwc,c->hw", h.astype(jnp.float32), weights, precision="highest"))
@@ -41,3 +37,14 @@ def g1_grad_cam(f: Network, score: Score, layer: str) -> Explain:
     not one number.
     """
     return grad_cam(guided(f), score, layer)  # at_layer differentiates the rest above the tag only
+
+
+def spatial_layer(f: Network, layer: str, params: Any, obs: jax.Array, *rest: Any) -> tuple[jax.Array, Callable]:
+    """`at_layer`, for methods that need a layer with places: (h[h w c], tail). ValueError for another rank."""
+    h, tail = at_layer(f, layer)(params, obs, *rest)
+    if h.ndim != 3:
+        raise ValueError(
+            f"a class activation map (Grad-CAM and its kin) needs a layer [h w c], but {layer!r} has shape {h.shape}; "
+            "name a convolution, e.g. layer='conv1' (tags(f)(params, obs) lists what there is)"
+        )
+    return h, tail

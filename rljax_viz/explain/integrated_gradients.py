@@ -5,7 +5,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from rljax_viz.explain.contract import Explain, Network, Score, as_float, evaluate
+from rljax_viz.explain.contract import Explain, Network, Score, as_float, evaluate, full_baseline
 from rljax_viz.explain.path import path_gradient, quadrature
 from rljax_viz.transforms import linear_prefix
 
@@ -32,7 +32,7 @@ def integrated_gradients(
 
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
         obs = as_float(obs)
-        start = _full_baseline(baseline, obs)
+        start = full_baseline(baseline, obs)
         z_start, tail = linear_prefix(f)(params, start, *rest)
         # Affine: its pullback is the same at every point of the path, so it is applied once, to the summed slopes.
         z_obs, pullback = jax.vjp(lambda x: linear_prefix(f)(params, x, *rest)[0], obs)
@@ -42,13 +42,3 @@ def integrated_gradients(
         return (obs - start) * slope
 
     return explain
-
-
-def _full_baseline(baseline: float | jax.Array, obs: jax.Array) -> jax.Array:
-    given = as_float(baseline)
-    if given.shape not in ((), obs.shape):
-        raise ValueError(
-            f"the baseline has shape {given.shape}, the observation {obs.shape}: give a scalar or an array of the same "
-            "shape, in units of obs, e.g. baseline=jnp.broadcast_to(mean_frame, obs.shape)"
-        )
-    return jnp.broadcast_to(given, obs.shape)

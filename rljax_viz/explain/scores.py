@@ -5,6 +5,7 @@ differentiation. Explain logits, not probabilities: a saturated softmax has no s
 """
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -68,6 +69,18 @@ def _pick(vector: jax.Array, a: Any, name: str) -> jax.Array:
 
 def _log_probs(out: Any) -> jax.Array:
     return jax.nn.log_softmax(_vector(out, "logits"))
+
+
+def vector(name: str) -> Callable[[Any], jax.Array]:
+    """All outputs of one kind, for methods that compare them: "logits", "q" or "advantage" -> [A]; "value" -> [1].
+
+    ValueError for another name, or (when it is called) where the network has none.
+    """
+    if name not in ("logits", "q", "advantage", "value"):
+        raise ValueError(f"no outputs {name!r} to compare; choose logits, q, advantage or value")
+    if name == "value":
+        return lambda out: jnp.atleast_1d(_field(out, "value"))
+    return lambda out: _vector(out, name)
 
 
 # ------------------------------------------------------------------- scores of the state

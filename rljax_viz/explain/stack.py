@@ -20,3 +20,22 @@ def last_frame(map: jax.Array, channels: int = 1) -> jax.Array:
             "grey frames have channels=1, colour frames channels=3"
         )
     return map[..., -channels:].sum(-1)
+
+
+def per_frame(map: jax.Array, channels: int = 1) -> jax.Array:
+    """The map of each frame of the stack, oldest first: map[H W C] -> [C/channels H W], units kept, channels summed.
+
+    Raises ValueError if `map` is not [H W C] or C is not a multiple of `channels`.
+    """
+    newest = last_frame(map, channels)  # checks
+    frames = jnp.asarray(map).reshape(*newest.shape, -1, channels).sum(-1)
+    return jnp.moveaxis(frames, -1, 0)
+
+
+def sum_abs(map: jax.Array) -> jax.Array:
+    """How much the whole stack matters at each pixel, whatever the sign: map[H W C] -> [H W], sum of absolute values.
+
+    Raises ValueError if `map` is not [H W C].
+    """
+    last_frame(map)  # checks
+    return jnp.abs(jnp.asarray(map)).sum(-1)

@@ -13,8 +13,8 @@ _BORDERS = {"reflect": "symmetric", "mirror": "reflect"}
 
 
 @functools.cache
-def _blur_matrix(length: int, sigma: float, mode: str, truncate: float) -> np.ndarray:
-    """[length length]: row i holds the weights of blurred pixel i, border included."""
+def blur_matrix(length: int, sigma: float, mode: str = "reflect", truncate: float = 4.0) -> np.ndarray:
+    """float32 [length length]: row i holds the weights of blurred pixel i, border included; `gaussian_blur` of one axis."""
     radius = int(truncate * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel /= kernel.sum()
@@ -45,6 +45,6 @@ def gaussian_blur(
         raise ValueError(f"gaussian_blur knows the borders {sorted(_BORDERS)} (scipy's names), got mode={mode!r}")
     if not sigma > 0:
         raise ValueError(f"gaussian_blur needs sigma > 0 pixels, got {sigma}; without blur use the image itself")
-    rows, columns = (_blur_matrix(n, float(sigma), mode, float(truncate)) for n in image.shape[:2])
+    rows, columns = (blur_matrix(n, float(sigma), mode, float(truncate)) for n in image.shape[:2])
     # Two small matrix products beat a padded convolution on every backend, and the border is exact by construction.
     return jnp.einsum("ih,hw...,jw->ij...", rows, image, columns, precision="highest")

@@ -28,6 +28,8 @@ from rljax_viz.transforms._interpret import Rule, bind
 from rljax_viz.transforms.at_layer import at_layer
 from rljax_viz.transforms.fast_convs import ConvReport, conv_report, fast_convs
 from rljax_viz.transforms.linear_prefix import linear_prefix
+from rljax_viz.transforms.pairs import rescaled
+from rljax_viz.transforms.relevance import epsilon_rule, z_plus_rule
 from rljax_viz.transforms.relu import deconv, guided, relu_backward, relu_count, relu_operand
 from rljax_viz.transforms.rewrite import rewrite
 from rljax_viz.transforms.tag import activations, intervene, tag, tags
@@ -40,6 +42,7 @@ __all__ = [
     "bind",
     "conv_report",
     "deconv",
+    "epsilon_rule",
     "fast_convs",
     "guided",
     "intervene",
@@ -47,7 +50,9 @@ __all__ = [
     "relu_backward",
     "relu_count",
     "relu_operand",
+    "rescaled",
     "rewrite",
     "tag",
     "tags",
+    "z_plus_rule",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from rljax_viz.transforms._interpret import Eqn, Jaxpr, Literal, Rule, bodies, contains, count, run, scope, stage
 
-_OPAQUE = frozenset({"custom_jvp_call", "custom_vjp_call"})
+OPAQUE = frozenset({"custom_jvp_call", "custom_vjp_call"})
 
 
 def relu_operand(eqn: Eqn) -> int | None:
@@ -31,11 +31,12 @@ def relu_operand(eqn: Eqn) -> int | None:
     return None
 
 
-def _is_relu(eqn: Eqn) -> bool:
+def is_relu(eqn: Eqn) -> bool:
+    """Whether `eqn` is a ReLU, whichever way it is written."""
     return relu_operand(eqn) is not None
 
 
-_RELUS = Rule(_is_relu, lambda eqn, inputs: inputs, _OPAQUE)
+_RELUS = Rule(is_relu, lambda eqn, inputs: inputs, OPAQUE)
 
 
 def relu_count(f: Callable) -> Callable[..., int]:
@@ -50,13 +51,13 @@ def _differentiated(jaxpr: Jaxpr, outer: str = "") -> bool:
     """Whether a ReLU of `jaxpr` has its derivative taken already."""
     for eqn in jaxpr.eqns:
         where = f"{outer}/{scope(eqn)}"
-        if _is_relu(eqn):
+        if is_relu(eqn):
             x, z = eqn.invars[relu_operand(eqn)], eqn.outvars[0]
             # the derivative of maximum asks which operand won; no forward program does
             balanced = any(e.primitive.name == "eq" and e.invars[0] is x and e.invars[1] is z for e in jaxpr.eqns)
             if balanced or "jvp(" in where:
                 return True
-        elif eqn.primitive.name not in _OPAQUE and any(_differentiated(body, where) for body in bodies(eqn)):
+        elif eqn.primitive.name not in OPAQUE and any(_differentiated(body, where) for body in bodies(eqn)):
             return True
     return False
 
@@ -72,7 +73,7 @@ def relu_backward(f: Callable, rule: Callable[[jax.Array, jax.Array], jax.Array]
         return jnp.maximum(x, 0)
 
     relu.defvjp(lambda x: (jnp.maximum(x, 0), x), lambda x, g: (rule(x, g),))
-    swap = Rule(_is_relu, lambda eqn, inputs: [relu(inputs[relu_operand(eqn)])], _OPAQUE)
+    swap = Rule(is_relu, lambda eqn, inputs: [relu(inputs[relu_operand(eqn)])], OPAQUE)
 
     def replaced(*args, **kwargs):
         staged = stage(f, args, kwargs)

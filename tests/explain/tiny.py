@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rljax_viz.explain import METHODS, scores
+from rljax_viz.explain import METHODS, rise_masks, scores
 from rljax_viz.transforms import tag
 from tests import oracles
 
@@ -41,11 +41,22 @@ def params(seed=0, dtype=jnp.float32):
     return jax.tree.map(lambda w: jnp.asarray(w, jnp.float32).astype(dtype), oracles.weights(seed))
 
 
+def build(name, f, score, layer, shape):
+    """`explain` of a method in METHODS on observations of `shape`, with small data for those that need some."""
+    method, rng = METHODS[name], np.random.default_rng(7)
+    data = {
+        "baselines": jnp.asarray(rng.integers(0, 256, (3, *shape)), jnp.uint8),
+        "masks": rise_masks(jax.random.key(1), 24, 3, 0.5, shape[:2]),
+    }
+    static = {**method.options, **{need: data[need] for need in method.needs}}
+    of = (lambda out: jnp.stack([score(out), -score(out)])) if method.vector else score
+    explain = method.factory(f, of, *([layer] if method.needs_layer else []), **static)
+    return (lambda *args: explain(jax.random.key(0), *args)) if method.random else explain
+
+
 def explain_of(name, f=f, score=scores.value, layer="conv1"):
     """`explain(params, obs, *rest)` of a method in METHODS; a random one gets a fixed key."""
-    method = METHODS[name]
-    explain = method.factory(f, score, layer) if method.needs_layer else method.factory(f, score)
-    return (lambda *args: explain(jax.random.key(0), *args)) if method.random else explain
+    return build(name, f, score, layer, oracles.OBS_SHAPE)
 
 
 @functools.cache

@@ -115,12 +115,15 @@ def play(
 def explain(
     run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games (rljax-viz play --record)")],
     method: Annotated[UseAppendAction[list[str]], arg(help="may be given several times; `all` is every method")],
-    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, logit:3, ...; may be given several times")],
+    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:3, logit:chosen, or logits (SARFA); several times")],
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
     steps: Annotated[int | None, arg(help="of the integrated gradients")] = None,
     tile: Annotated[int, arg(help="frames computed at once: 32 stays in a CPU's cache, a GPU likes 1024")] = 32,
     update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
     seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"] | None, arg(help="what the network computes in; by default as it was trained")
+    ] = None,
 ) -> None:
     """Explain every recorded step, into the run's maps/; what is there already is not computed again.
 
@@ -131,7 +134,7 @@ def explain(
 
     methods = list(METHODS) if "all" in method else method
     options = {name: {"steps": steps} for name in methods if name.endswith("integrated_gradients") and steps}
-    agent = load_agent(run, update=update, seed_index=seed_index)
+    agent = load_agent(run, update=update, seed_index=seed_index, dtype=dtype)
     with _bars() as watch:
         done = explain_run(agent, run, methods, score, layer=layer, options=options, tile=tile, watch=watch)
     _print_explained(done)

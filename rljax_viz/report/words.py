@@ -23,6 +23,16 @@ _METHODS = {
     "perturbation": ("Perturbation", "Green: blurring this place changes {score}, in either direction."),
     "sarfa": ("SARFA", "Green: blurring this place weakens the chosen action and not the others."),
     "rise": ("RISE", "Green: {score} stays high when this place is seen."),
+    "smooth_grad": ("SmoothGrad", "Green: a brighter pixel here would raise {score}, also under noise. Red: lower it."),
+    "expected_gradients": ("Expected gradients", "Green: what this pixel adds to {score}, red: what it takes, "
+                           "against other frames of the game."),
+    "deep_lift": ("DeepLIFT", "Green: what this pixel adds to {score}, red: what it takes, against black."),
+    "lrp": ("LRP", "Green: how much of {score} is handed down to this pixel. Red: what speaks against it."),
+    "grad_cam_plus_plus": ("Grad-CAM++", "Green: places whose features raise {score}, weighed place by place."),
+    "hires_cam": ("HiResCAM", "Green: what each place of the layer adds to {score}. Red: what it takes."),
+    "layer_cam": ("LayerCAM", "Green: places whose features raise {score}, each weighed by its own slope."),
+    "score_cam": ("Score-CAM", "Green: features through which alone {score} stays high."),
+    "counterfactual": ("Counterfactual", "Green: blur this, and the agent does something else."),
     "attention_map": ("Attention", "Green: where the agent's own attention lies."),
 }
 

@@ -23,7 +23,8 @@ from .train import make_loop
 class Agent(NamedTuple):
     """`f(params, obs) -> Output` of one observation, with convolutions in the form that is fastest here.
 
-    `name` says where it came from, `checkpoint` is a hash of its parameters, `card` what is known of it.
+    `name` says where it came from, `checkpoint` is a hash of its parameters, `card` what is known of it, `dtype` what the
+    network computes in.
     """
 
     f: Callable
@@ -35,6 +36,7 @@ class Agent(NamedTuple):
     obs_shape: tuple[int, ...]
     checkpoint: str
     card: dict[str, Any]
+    dtype: str = "float32"
 
     @property
     def layers(self) -> dict[str, Any]:
@@ -59,35 +61,40 @@ def parameter_hash(params: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_agent(source: str | Path, *, update: int | None = None, seed_index: int = 0) -> Agent:
+def load_agent(
+    source: str | Path, *, update: int | None = None, seed_index: int = 0, dtype: str | None = None
+) -> Agent:
     """The agent of a run's directory (newest checkpoint, or that of `update`; of several seeds the `seed_index`-th),
-    of a directory that `play` made, or of the zoo by name: `load_agent("zoo:Breakout-v5")`.
+    of a directory that `play` made, or of the zoo by name: `load_agent("zoo:Breakout-v5")`. `dtype`, "float32" or
+    "bfloat16", is what its network computes in, whatever it was trained in.
 
     Raises FileNotFoundError or ValueError with what there is.
     """
     text = str(source)
     if text.startswith("zoo:"):
-        return _from_zoo(text.removeprefix("zoo:"))
+        return _from_zoo(text.removeprefix("zoo:"), dtype)
     run = Path(source)
     if (run / "agent.json").exists():
-        return load_agent(json.loads((run / "agent.json").read_text())["agent"])
+        return load_agent(json.loads((run / "agent.json").read_text())["agent"], dtype=dtype)
     if not run.exists() and text in zoo.names():
-        return _from_zoo(text)
-    return _from_run(run, update, seed_index)
+        return _from_zoo(text, dtype)
+    return _from_run(run, update, seed_index, dtype)
 
 
-def _from_zoo(name: str) -> Agent:
+def _from_zoo(name: str, dtype: str | None) -> Agent:
     card = zoo.card(name)
-    network = make_network(card["network"], len(card["action_names"]), **card["network_options"])
+    options = _with_dtype(card["network_options"], dtype)
+    network = make_network(card["network"], len(card["action_names"]), **options)
     params = {"params": flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/")}
     params = jax.tree.map(jnp.asarray, params)
     return Agent(
         fast_convs(network.apply), params, f"zoo:{name}", card["network"], Preset.from_json(card["preset"]),
         tuple(card["action_names"]), tuple(card["obs_shape"]), parameter_hash(params), card,
+        str(options.get("dtype", "float32")),
     )  # fmt: skip
 
 
-def _from_run(run: Path, update: int | None, seed_index: int) -> Agent:
+def _from_run(run: Path, update: int | None, seed_index: int, dtype: str | None) -> Agent:
     config = RunConfig.load(run)
     if not 0 <= seed_index < config.seeds:
         raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
@@ -98,11 +105,18 @@ def _from_run(run: Path, update: int | None, seed_index: int) -> Agent:
     checkpoints.close()
     params = state.params if config.seeds == 1 else jax.tree.map(lambda x: x[seed_index], state.params)
     env = make(config.preset.env_id, 1, config.preset)
-    network = make_network(config.network, env.num_actions, **config.network_options)
+    options = _with_dtype(config.network_options, dtype)
+    network = make_network(config.network, env.num_actions, **options)
     at = update or updates[-1]
     steps = at * config.algorithm.num_steps * config.num_envs
     card = {"algo": config.algo, "seed": config.seed + seed_index, "steps": steps, "config": config.to_json()}
     return Agent(
         fast_convs(network.apply), params, str(run), config.network, config.preset, env.action_names, env.obs_shape,
-        parameter_hash(params), card,
+        parameter_hash(params), card, str(options.get("dtype", "float32")),
     )  # fmt: skip
+
+
+def _with_dtype(options: dict[str, Any], dtype: str | None) -> dict[str, Any]:
+    if dtype not in (None, "float32", "bfloat16"):
+        raise ValueError(f"a network computes in float32 or bfloat16, not {dtype!r}")
+    return options if dtype is None else {**options, "dtype": dtype}

@@ -1,18 +1,23 @@
 """Methods and scores by name over a recording, into `maps/<method>-<score>[-<layer>].zarr` of its run."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import METHODS, last_frame, record, scores
+from ..explain import METHODS, last_frame, record, rise_masks, scores
 from ..store import Episodes, create_maps, map_name
 from ..sweeps import map_frames
 from .agent import Agent
 
 Watch = Callable[[str, int, int], None]
+VECTORS = ("logits", "q")
+COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
+BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, random masks for RISE
 
 
 class Explained(NamedTuple):
@@ -28,14 +33,19 @@ class Explained(NamedTuple):
 
 
 def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
-    """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] at the layer's resolution.
+    """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
 
-    `agent.f` with the recorded action; sums over the newest frame's channels, and over those of a layer's map.
-    Raises ValueError for names that do not exist, or a layer that the method does not take.
+    `explain(key, params, obs, action)` for a random method. `agent.f` with the recorded action; sums over the newest
+    frame's channels, and over those of a layer's map. What a method needs besides (`METHODS[method].needs`) comes in
+    `options`.
+    Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
     """
     if method not in METHODS:
-        raise ValueError(f"no method {method!r}; there are {', '.join(METHODS)}")
+        near = difflib.get_close_matches(method, METHODS, 1)
+        meant = f", did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"no method {method!r}{meant} There are {', '.join(METHODS)}")
     entry = METHODS[method]
+    options = {**entry.options, **options}
     if entry.needs_layer:
         layer = layer or next(iter(agent.layers))
         if layer not in agent.layers:
@@ -43,11 +53,14 @@ def make_explain(agent: Agent, method: str, score: str, layer: str | None = None
         options = {"layer": layer, **options}
     elif layer is not None:
         raise ValueError(f"{method} takes no layer; those that do: {[m for m, e in METHODS.items() if e.needs_layer]}")
-    explain = entry.factory(record(agent.f), scores.parse(score), **options)
+    if method in COMPARES and score not in VECTORS:
+        raise ValueError(f"{method} compares all actions, not one score: choose {' or '.join(VECTORS)}, not {score!r}")
+    what = scores.vector(score) if entry.vector and score in VECTORS else scores.parse(score)
+    explain = entry.factory(record(agent.f), what, **options)
     channels = agent.obs_shape[-1] // agent.preset.stack
 
-    def one(params: Any, obs: Any, action: Any) -> Any:
-        map = explain(params, obs, action)
+    def one(*args: Any) -> Any:
+        map = explain(*args)
         if entry.resolution == "obs" and map.ndim == 3:
             return last_frame(map, channels)
         return map.sum(-1) if map.ndim == 3 else map
@@ -81,46 +94,71 @@ def explain_run(
         )
     done = []
     for method in methods:
-        for score in score_names:
+        for score in _scores_for(agent, method, score_names):
             done.append(_one(agent, run, episodes, method, score, layer, rows, (options or {}).get(method, {}), tile, watch))
     return done
+
+
+def _scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequence[str]:
+    """What a method can explain of `score_names`: one score, or all actions, which are taken if none of them is."""
+    if method not in METHODS or not METHODS[method].vector:
+        return [name for name in score_names if name not in VECTORS] or score_names
+    if method not in COMPARES:
+        return score_names
+    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
+    have = [name for name in VECTORS if getattr(out, name) is not None]
+    return [name for name in score_names if name in have] or have[:1]
+
+
+def _data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
+    """What `METHODS[method].needs`, of the recording: the same for every frame and every call."""
+    data: dict[str, Any] = {}
+    needs = METHODS[method].needs if method in METHODS else ()
+    if "baselines" in needs:
+        rows = np.unique(np.linspace(0, len(episodes) - 1, BASELINES).astype(int))
+        data["baselines"] = jnp.asarray(episodes.observations[rows])
+    if "masks" in needs:
+        height, width = agent.obs_shape[:2]
+        data["masks"] = rise_masks(jax.random.key(0), MASKS, 7, 0.5, (height, width))
+    return data
 
 
 def _one(agent, run, episodes, method, score, layer, rows, options, tile, watch) -> Explained:
     needs_layer = method in METHODS and METHODS[method].needs_layer
     layer = (layer or next(iter(agent.layers))) if needs_layer else None
-    explain = make_explain(agent, method, score, layer, **options)
-    shape = explain_shape(agent, explain)
+    explain = make_explain(agent, method, score, layer, **_data_for(agent, method, episodes), **options)
+    random = method in METHODS and METHODS[method].random
+    key = jax.random.key(0) if random else None
+    shape = explain_shape(agent, explain, key)
     attributes = {
         "method": method, "score": score, "layer": layer, "options": options, "checkpoint": agent.checkpoint,
         "agent": agent.name, "preset": episodes.attributes["preset"], "units": units(method, score),
-        "aggregation": "newest frame, channels summed",
+        "aggregation": "newest frame, channels summed", "dtype": agent.dtype, "key": 0 if random else None,
     }  # fmt: skip
     path = run / "maps" / map_name(method, score, layer)
     maps = create_maps(path, frames=len(episodes), shape=shape, attributes=attributes)
     tell = lambda done, all: watch(path.stem, done, all)  # noqa: E731
     observations, action = episodes.observations, episodes.action
     if rows is None or len(rows) == len(episodes):
-        summary = map_frames(explain, agent.params, observations, maps, rest=(action,), tile=tile, progress=tell)
+        summary = map_frames(explain, agent.params, observations, maps, rest=(action,), key=key, tile=tile, progress=tell)
         return Explained(method, score, layer, path, summary.frames, summary.skipped, summary.frames_per_second)
     todo = rows[~maps.done[rows]]
     speed = 0.0
     if len(todo):
         values = np.empty((len(todo), *shape), np.float32)
         seen, took = observations[todo], action[todo]
-        summary = map_frames(explain, agent.params, seen, values, rest=(took,), tile=tile, progress=tell)
+        options = {"key": key, "numbers": todo, "tile": tile, "progress": tell}
+        summary = map_frames(explain, agent.params, seen, values, rest=(took,), **options)
         speed = summary.frames_per_second
         for part in np.split(np.arange(len(todo)), np.flatnonzero(np.diff(todo) > 1) + 1):
             maps[int(todo[part[0]]) : int(todo[part[-1]]) + 1] = values[part]
     return Explained(method, score, layer, path, len(rows), len(rows) - len(todo), speed)
 
 
-def explain_shape(agent: Agent, explain: Callable) -> tuple[int, ...]:
+def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None) -> tuple[int, ...]:
     """The shape of one map; runs nothing."""
-    import jax
-
-    obs = jnp.zeros(agent.obs_shape, jnp.uint8)
-    return jax.eval_shape(explain, agent.params, obs, jnp.zeros((), jnp.int32)).shape
+    args = (agent.params, jnp.zeros(agent.obs_shape, jnp.uint8), jnp.zeros((), jnp.int32))
+    return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
 
 
 def units(method: str, score: str) -> str:
@@ -128,7 +166,13 @@ def units(method: str, score: str) -> str:
     of = {"value": "return", "q": "return", "advantage": "return", "entropy": "nat", "log_prob": "nat"}.get(
         score.partition(":")[0], "logit"
     )
-    per_obs = ("gradient", "guided_backprop", "deconvnet")
+    per_obs = ("gradient", "guided_backprop", "deconvnet", "smooth_grad")
+    if method in COMPARES:
+        return "fraction (0..1)"
+    if method == "score_cam":
+        return "activation"
+    if method == "perturbation":
+        return f"({of})^2"
     if method in per_obs:
         return f"{of} per unit of obs (0..255)"
     if method in ("guided_grad_cam", "g2_grad_cam"):

@@ -41,6 +41,7 @@ def map_frames(
     *,
     rest: tuple = (),
     key: jax.Array | None = None,
+    numbers: Any = None,
     tile: int = 32,
     progress: Callable[[int, int], Any] | None = None,
     devices: Sequence[Any] | None = None,
@@ -48,7 +49,8 @@ def map_frames(
     """`explain(params, frames[i], *rest[i])` for every i, into `out`; `explain(key_i, ...)` if `key` is given.
 
     frames[N H W C] is any array-like (numpy, jax, `Episodes.observations`); each of `rest` (recorded actions, carries)
-    has N rows too. The key of frame i is `fold_in(key, i)`, whatever the tiling. `out` is a `store.Maps` (frames that
+    has N rows too. The key of frame i is `fold_in(key, i)`, whatever the tiling; where `frames` are chosen rows of a
+    recording, `numbers[N]` says which, and frame i gets the key of frame `numbers[i]`. `out` is a `store.Maps` (frames that
     are done are skipped, so a killed run goes on where it was), a numpy array [N ...], or None; a dict of these if
     `explain` returns a dict of maps.
     Returns a `MapSummary`; with `out=None` the maps themselves as numpy [N ...].
@@ -65,12 +67,15 @@ def map_frames(
     rest = _checked_rest(rest, len(frames))
     shapes = map_shapes(explain, params, frames, rest, key)
     outs = _checked_outs(out, shapes, len(frames))
+    numbers = np.arange(len(frames), dtype=np.uint32) if numbers is None else np.asarray(numbers, np.uint32)
+    if numbers.shape != (len(frames),):
+        raise ValueError(f"numbers names each of the {len(frames)} frames, got shape {numbers.shape}")
     program, split, copies = program_on(explain, key is not None, tuple(devices or jax.local_devices()))
     tile = math.ceil(min(tile, max(len(frames), 1)) / split.num_devices) * split.num_devices
     blocks = plan(outs, len(frames), tile)
     todo = sum(rows.stop - rows.start for block in blocks for rows in map(block.rows, block.tiles))
     tally = _Tally(len(frames) - todo, len(frames), progress)
-    _pump(_Device(program, split, frames, rest, *jax.device_put((params, key), copies)), blocks, outs, shapes, tally)
+    _pump(_Device(program, split, frames, numbers, rest, *jax.device_put((params, key), copies)), blocks, outs, shapes, tally)
     tally.warn(explain)
     if out is None:
         return outs[ONE] if set(outs) == {ONE} else outs
@@ -117,6 +122,7 @@ class _Device(NamedTuple):
     program: Callable
     split: NamedSharding
     frames: Any
+    numbers: np.ndarray
     rest: Any
     params: Any
     key: Any
@@ -139,7 +145,7 @@ class _Device(NamedTuple):
             part = array[rows.start - offset : rows.stop - offset]
             return np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
 
-        numbers = np.arange(first, first + block.tile, dtype=np.uint32)
+        numbers = cut(self.numbers[offset : rows.stop])
         obs, rest = jax.device_put(jax.tree.map(cut, data), self.split)
         return self.program(jax.device_put(numbers, self.split), obs, rest, self.params, self.key)
 

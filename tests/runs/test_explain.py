@@ -7,6 +7,7 @@ import pytest
 import rljax_viz
 from rljax_viz.explain import METHODS, grad_cam, gradient, last_frame, scores
 from rljax_viz.runs import explain_run, load_agent, make_explain, report_run
+from rljax_viz.runs.page import stored_maps
 from rljax_viz.store import Episodes
 
 
@@ -42,17 +43,55 @@ def test_chosen_rows_only(explained):
     shutil.rmtree(maps.path)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_has_a_map_the_page_can_show(explained, method):
-    agent = load_agent(explained)
-    shape = jax.eval_shape(make_explain(agent, method, "value"), agent.params, np.zeros((10, 10, 4), np.uint8), 0).shape
-    assert len(shape) == 2 and shape in ((10, 10), (8, 8))
+@pytest.fixture(scope="module")
+def everything(explained, tmp_path_factory):
+    """Three steps of the run, explained by every method."""
+    run = tmp_path_factory.mktemp("everything") / "run"
+    shutil.copytree(explained, run, ignore=shutil.ignore_patterns("maps"))
+    explain_run(load_agent(run), run, list(METHODS), ["value", "logit:chosen"], rows=np.array([0, 3, 4]))
+    return run
+
+
+def test_every_method_makes_maps_that_the_page_shows(everything):
+    stored = {(m.attributes["method"], m.attributes["score"]): m for m in stored_maps(everything)}
+    scores_of = {name: ["logits"] if name in ("sarfa", "counterfactual") else ["value", "logit:chosen"] for name in METHODS}
+    assert set(stored) == {(name, score) for name, of in scores_of.items() for score in of}
+    sizes = {"obs": (10, 10), "layer": (8, 8), "grid": (2, 2)}
+    for (name, _), maps in stored.items():
+        np.testing.assert_array_equal(np.flatnonzero(maps.done), [0, 3, 4])
+        assert maps.shape[1:] == sizes[METHODS[name].resolution]
+        assert np.isfinite(maps[3]).all() or name == "counterfactual"
+        assert maps.attributes["units"] and maps.attributes["key"] == (0 if METHODS[name].random else None)
+    text = report_run(everything, video=False)[0].read_text()
+    assert all(f'"{name}"' in text for name in METHODS)
+
+
+def test_random_methods_do_not_depend_on_the_tile(everything):
+    agent, rows = load_agent(everything), np.array([0, 3, 4])
+    before = rljax_viz.open(everything).maps("smooth_grad", score="value")[3].copy()
+    shutil.rmtree(everything / "maps" / "smooth_grad-value.zarr")
+    explain_run(agent, everything, ["smooth_grad"], ["value"], rows=rows[1:], tile=1)
+    again = rljax_viz.open(everything).maps("smooth_grad", score="value")[3]
+    np.testing.assert_allclose(before, again, atol=2e-3 * np.abs(before).max())
+
+
+def test_bfloat16_by_choice_and_not_mixed(explained):
+    half = load_agent(explained, dtype="bfloat16")
+    assert half.dtype == "bfloat16" and load_agent(explained).dtype == "float32"
+    with pytest.raises(ValueError, match="dtype"):
+        explain_run(half, explained, ["gradient"], ["value"])
+    with pytest.raises(ValueError, match="float32 or bfloat16"):
+        load_agent(explained, dtype="float16")
 
 
 def test_wrong_names_are_explained(explained):
     agent = load_agent(explained)
-    with pytest.raises(ValueError, match="no method 'saliency'; there are gradient"):
+    with pytest.raises(ValueError, match=r"no method 'saliency'\. There are gradient"):
         make_explain(agent, "saliency", "value")
+    with pytest.raises(ValueError, match="did you mean 'grad_cam'"):
+        make_explain(agent, "gradcam", "value")
+    with pytest.raises(ValueError, match="sarfa compares all actions"):
+        make_explain(agent, "sarfa", "value")
     with pytest.raises(ValueError, match="has no layer 'conv9'; it has conv1, fc"):
         make_explain(agent, "grad_cam", "value", "conv9")
     with pytest.raises(ValueError, match="gradient takes no layer"):

@@ -112,6 +112,15 @@ def test_the_key_of_a_frame_does_not_depend_on_the_tiling(frames, tile):
     close(found, np.stack([noisy(jax.random.fold_in(key, k), PARAMS, frame) for k, frame in enumerate(frames)]))
 
 
+def test_chosen_rows_keep_the_keys_of_their_numbers(frames):
+    whole = map_frames(noisy, PARAMS, frames, None, key=jax.random.key(5))
+    rows = np.array([1, 4, 5, 9])
+    some = map_frames(noisy, PARAMS, frames[rows], None, key=jax.random.key(5), numbers=rows, tile=3)
+    close(some, whole[rows])
+    with pytest.raises(ValueError, match="names each of the 4 frames"):
+        map_frames(noisy, PARAMS, frames[rows], None, key=jax.random.key(5), numbers=rows[:2])
+
+
 @pytest.mark.parametrize("key", [None, 5])
 def test_one_device_and_two_give_the_same(frames, key):
     assert jax.local_device_count() == 2

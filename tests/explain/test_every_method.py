@@ -17,10 +17,11 @@ SEEDS = [tiny.params(seed) for seed in range(2)]
 SEARCHES = {"counterfactual"}  # a mask that changes the action is found or not, in steps that rounding sways
 SMOOTH = [name for name in METHODS if name not in SEARCHES]
 # maps that are not a multiple of the score, or not of its units alone
-POWERS = {"guided_grad_cam": 2, "g2_grad_cam": 2, "perturbation": 2, "sarfa": None, "score_cam": None}
+POWERS = {"guided_grad_cam": 2, "g2_grad_cam": 2, "perturbation": 2, "sarfa": None, "score_cam": None,
+          "grad_cam_plus_plus": None}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SMOOTH)
 def test_vmap_over_frames_and_seeds_map_and_scan_equal_the_loop(name):
     explain = tiny.explain_of(name)
     loop = np.stack([[tiny.compiled(name)(p, obs) for obs in OBS] for p in SEEDS])
@@ -42,7 +43,7 @@ def test_runs_without_jit(name):
     np.testing.assert_allclose(map, jitted, atol=1e-5 * np.abs(jitted).max())
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", [name for name in SMOOTH if name != "sarfa"])  # zero on this frame
 def test_bfloat16_networks_give_float32_maps_that_point_the_same_way(name):
     half = np.asarray(tiny.compiled(name)(tiny.params(0, jnp.bfloat16), OBS[2])).ravel()
     full = np.asarray(tiny.compiled(name)(SEEDS[0], OBS[2])).ravel()

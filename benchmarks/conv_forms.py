@@ -3,7 +3,8 @@
     python benchmarks/conv_forms.py [--layers nature minatar coinrun] [--uses act-8 ...] [--forms ...] [--rounds 7]
 
 Prints one JSON line a layer x use x form: microseconds a frame (median of the rounds, forms interleaved) and the ratio to
-the fastest. `chosen` is what fast_convs takes. Uses: act-N forward; act-scan forward in a scan; input-N gradient by the
+the fastest. `xla-plan` is what fast_convs takes without the extra `native`, `native` is oneDNN, `chosen` what it takes
+here. Uses: act-N forward; act-scan forward in a scan; input-N gradient by the
 input; learn gradients by parameters, and by the input where there is a layer below, in a scan of 4 minibatches (lax: of 8
 frames and one round, as it would take minutes).
 """
@@ -24,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from rljax_viz.transforms.conv_forms import FORMS, Conv
-from rljax_viz.transforms.conv_plan import choose, planned
+from rljax_viz.transforms.conv_plan import NATIVE, Plan, choose, planned
 
 # name: (side, channels, kernel, filters, stride, padding, whether its input needs a gradient in learning)
 LAYERS = {
@@ -39,7 +40,12 @@ LAYERS = {
     "coinrun/3a": (16, 32, 5, 32, 1, "SAME", True),
     "coinrun/4a": (8, 32, 5, 32, 1, "SAME", True),
 }
-FORMS = {**FORMS, "chosen": lambda x, w, conv: planned(x, w, conv, choose(x.shape, w.shape, conv))}
+FORMS = {
+    **FORMS,
+    "xla-plan": lambda x, w, conv: planned(x, w, conv, choose(x.shape, w.shape, conv, None) or Plan("lax", "lax", "lax")),
+    "native": lambda x, w, conv: planned(x, w, conv, NATIVE),
+    "chosen": lambda x, w, conv: planned(x, w, conv, choose(x.shape, w.shape, conv) or Plan("lax", "lax", "lax")),
+}
 DEFAULT = [name for name in FORMS if name not in ("patches", "tiles-2x8")]  # minutes a call by the input; a variant
 USES = ("act-8", "act-64", "act-scan", "input-32", "input-128", "learn")
 

@@ -2,9 +2,10 @@
 
     python benchmarks/explain.py [--methods gradient grad_cam_conv1 ...] [--rounds 9] [--quick]
 
-Same Nature CNN on 84x84x4, same weights (checked: the maps of both sides agree to 1e-4 of their largest value, else this
-fails), same uint8 frames, float32, same allocator settings. Each side takes the batch size, PyTorch also the memory
-layout, and Captum its `internal_batch_size`, that is fastest in a short trial; then they take turns. Prints one JSON
+Same Nature CNN on 84x84x4, same weights (checked: the maps of both sides agree to 1e-4 of their largest value, those of
+paths to 2e-3, else this fails), same uint8 frames, float32, same allocator settings. Each side takes the batch size,
+PyTorch also the memory layout, and Captum its `internal_batch_size` (or `perturbations_per_eval`), that is fastest in a
+short trial; then they take turns. Prints one JSON
 line a method: frames/s (median, quartiles) of `ours`, `peer` (Captum; by hand where it has no such method) and
 `by_hand`, and the ratios ours / theirs, paired by round. Needs the extra `bench`.
 """
@@ -44,6 +45,11 @@ OURS: dict[str, Callable] = {
     "integrated_gradients_50": lambda f, score: explain.integrated_gradients(f, score, steps=50),
     "layer_integrated_gradients_conv3": lambda f, score: explain.layer_integrated_gradients(f, score, "conv3", steps=10),
 }
+OURS |= {
+    "occlusion_8_4": lambda f, score: explain.occlusion(f, score, window=8, stride=4),
+    "perturbation_289": lambda f, score: explain.perturbation(f, score),
+}
+MANY_PASSES = ("occlusion_8_4", "perturbation_289")  # hundreds of passes a frame: batches of few frames
 LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -111,7 +117,8 @@ def check(name: str, sides: dict[str, list[Way]]) -> float:
             if theirs.shape != ours.shape:
                 raise SystemExit(f"{name}: {side} gives maps {theirs.shape}, ours are {ours.shape}")
             worst = max(worst, float(np.abs(theirs - ours).max() / np.abs(ours).max()))
-    if not worst < 1e-4:
+    # rounding moves a point of the path over the kink of a ReLU now and then: more points, more of them
+    if not worst < (2e-3 if "integrated" in name else 1e-4):
         raise SystemExit(f"{name}: the sides differ by {worst:.1e} of the largest value: they do not do the same work")
     return worst
 
@@ -135,6 +142,8 @@ def sampler(way: Way, took: float, sample_seconds: float) -> Callable[[], float]
 
 
 def measure(name: str, net: Any, params: Any, frames: np.ndarray, batches: list[int], args: Any) -> dict[str, Any]:
+    if name in MANY_PASSES:
+        batches = [1, 2, 4, 8]
     sides = sides_of(name, net, params, frames, batches)
     agree = check(name, sides)
     chosen = {side: fastest(ways) for side, ways in sides.items()}

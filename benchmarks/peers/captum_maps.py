@@ -11,6 +11,7 @@ from captum.attr import (
     InputXGradient,
     IntegratedGradients,
     LayerGradCam,
+    Occlusion,
     Saliency,
 )
 
@@ -47,7 +48,19 @@ def _integrated(steps: int) -> Callable[[Nature, int | None], Maps]:
     return make
 
 
+def _occlusion(net: Nature, variant: int | None) -> Maps:
+    attribute = Occlusion(Value(net)).attribute
+    windows = {"sliding_window_shapes": (4, 8, 8), "strides": (4, 4, 4), "perturbations_per_eval": variant}
+
+    def maps(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return attribute(x, baselines=0.0, **windows)[:, 0]
+
+    return maps
+
+
 METHODS = {
+    "occlusion_8_4": _occlusion,
     "gradient": _simple(Saliency, abs=False),
     "input_x_gradient": _simple(InputXGradient),
     "guided_backprop": _simple(GuidedBackprop),
@@ -60,7 +73,9 @@ METHODS = {
 
 
 def variants(name: str, batch: int) -> list[int | None]:
-    """What there is to choose for a method at a batch size: how many points of the path are alive at once."""
+    """What there is to choose for a method at a batch size: how many points of the path (or windows) are alive at once."""
+    if name == "occlusion_8_4":
+        return [n for n in (16, 64, 128) if n * batch <= 512]
     if not name.startswith("integrated_gradients"):
         return [None]
     points = batch * int(name.rpartition("_")[2])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
 
@@ -108,6 +109,54 @@ def _layer_integrated(net: Nature) -> Maps:
     return maps
 
 
+def _occlusion(net: Nature) -> Maps:
+    """All 400 windows of a frame in batches; the mean over the windows that cover a pixel."""
+    starts = range(0, 77, 4)
+    shown = torch.ones(len(starts) ** 2, 1, 84, 84)
+    for k, (y, x) in enumerate((y, x) for y in starts for x in starts):
+        shown[k, :, y : y + 8, x : x + 8] = 0
+    covers = 1 - shown[:, 0]
+
+    @torch.no_grad()
+    def maps(x):
+        clean = _value(net)(x)
+        seen = [_in_parts(lambda at, f=frame: _value(net)(f * shown[at]), len(shown)) for frame in x]
+        lost = clean[:, None] - torch.stack(seen)
+        return torch.einsum("nk,khw->nhw", lost, covers) / covers.sum(0)
+
+    return maps
+
+
+def _in_parts(passes: Callable[[slice], torch.Tensor], count: int, size: int = 100) -> torch.Tensor:
+    return torch.cat([passes(slice(k, min(k + size, count))) for k in range(0, count, size)])
+
+
+def _perturbation(net: Nature) -> Maps:
+    """Greydanus' 289 masks of a frame in batches."""
+    centres = range(0, 84, 5)
+    masks = np.zeros((len(centres) ** 2, 84, 84))
+    for k, (y, x) in enumerate((y, x) for y in centres for x in centres):
+        for dy, dx in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+            if 0 <= y + dy < 84 and 0 <= x + dx < 84:
+                masks[k, y + dy, x + dx] = 1
+        masks[k] = gaussian_filter(masks[k], 5)
+        masks[k] /= masks[k].max()
+    spots = torch.from_numpy(masks.astype(np.float32))[:, None]
+    blur = torch.from_numpy(gaussian_filter(np.eye(84, dtype=np.float64), (3, 0)).astype(np.float32))
+
+    @torch.no_grad()
+    def maps(x):
+        change = torch.einsum("ih,nchw,jw->ncij", blur, x, blur) - x
+        grids = []
+        for frame, delta in zip(x, change, strict=True):
+            clean = _value(net)(frame[None])
+            seen = _in_parts(lambda at, f=frame, d=delta: _value(net)(f + spots[at] * d), len(spots), 97)
+            grids.append((0.5 * (seen - clean) ** 2).reshape(len(centres), len(centres)))
+        return torch.stack(grids)
+
+    return maps
+
+
 METHODS: dict[str, Callable[[Nature], Maps]] = {
     "gradient": lambda net: lambda x: slope(_value(net), x),
     "input_x_gradient": lambda net: lambda x: x * slope(_value(net), x),
@@ -118,4 +167,6 @@ METHODS: dict[str, Callable[[Nature], Maps]] = {
     "integrated_gradients_10": _integrated(10),
     "integrated_gradients_50": _integrated(50),
     "layer_integrated_gradients_conv3": _layer_integrated,
+    "occlusion_8_4": _occlusion,
+    "perturbation_289": _perturbation,
 }

@@ -73,28 +73,21 @@ def primitives() -> int:
 def convolve(a: jax.Array, b: jax.Array, *, role: str, size: tuple, kernel: tuple, conv: Conv) -> jax.Array:
     """One side of sum(conv(x, w) * g), as in `conv_plan`: the result (x, w), the input (g, w) or the weights (x, g).
 
-    Kernels of whole strides go by space-to-depth, on whose many channels oneDNN is up to six times faster; a kernel over
-    a single pixel is a matrix product.
+    The gradient by an input of few channels goes by space-to-depth, on whose many oneDNN is six times faster (forward and
+    by the weights it gains nothing); a kernel over a single pixel is a matrix product.
     """
     if size == kernel == (1, 1) and conv == Conv(precision=conv.precision):
         return _product(a, b, role)
-    x = like((a.shape[0], *size, b.shape[2] if role != "weights" else a.shape[3]), a)
-    w = like((*kernel, x.shape[3], b.shape[3]), a)
-    if not (conv.is_plain and is_deep(kernel, conv.strides)):
+    if role != "input" or b.shape[2] >= 16 or not (conv.is_plain and is_deep(kernel, conv.strides)):
         return _conv(a, b, role, size, kernel, conv)
+    x = like((a.shape[0], *size, b.shape[2]), a)
 
     def blocks(x):
         return deep_frames(padded(x, conv), kernel, conv)
 
-    def by_blocks(w):
-        return deep_kernel(w, conv)[0]
-
-    deep = {"size": jax.eval_shape(blocks, x).shape[1:3], "kernel": jax.eval_shape(by_blocks, w).shape[:2], "conv": Conv()}
-    if role == "result":
-        return _conv(blocks(a), by_blocks(b), role, **deep)
-    if role == "input":
-        return jax.linear_transpose(blocks, x)(_conv(a, by_blocks(b), role, **deep))[0]
-    return jax.linear_transpose(by_blocks, w)(_conv(blocks(a), b, role, **deep))[0]
+    w = deep_kernel(b, conv)[0]
+    deep = _conv(a, w, role, jax.eval_shape(blocks, x).shape[1:3], w.shape[:2], Conv())
+    return jax.linear_transpose(blocks, x)(deep)[0]
 
 
 def _conv(a, b, role, size, kernel, conv):

@@ -22,7 +22,9 @@ def train(
     env: Annotated[str, arg(help="Breakout-v5, CoinrunHard-v0, Breakout-MinAtar, ...")] = "Breakout-MinAtar",
     algo: Literal["ppo", "a2c"] = "ppo",
     network: Annotated[str | None, arg(help="nature, minatar, coinrun; by default what suits the environment")] = None,
-    steps: Annotated[float, arg(help="environment steps of each seed, over all its environments: 5e6")] = 5e6,
+    steps: Annotated[
+        float | None, arg(help="environment steps of each seed, over all its environments; 5e6, or with --resume as before")
+    ] = None,
     seeds: Annotated[int, arg(help="agents that learn side by side; agent k is the one that seed + k gives alone")] = 1,
     seed: int = 0,
     preset: Annotated[str | None, arg(help="how the game is shown: baselines, dqn, machado (Atari), procgen, plain")] = None,
@@ -36,7 +38,7 @@ def train(
     dtype: Annotated[Literal["float32", "bfloat16"], arg(help="what the network computes in")] = "float32",
     checkpoint_every: Annotated[int, arg(help="updates between two checkpoints; 64 are about five minutes of Atari")] = 64,
     out: Out = None,
-    resume: Annotated[Path | None, arg(help="go on with the run in this directory; other settings are read from it")] = None,
+    resume: Annotated[Path | None, arg(help="go on with this run, by its settings; only --steps may change")] = None,
     tensorboard: Annotated[bool, arg(help="log to TensorBoard too (pip install 'rljax-viz[log]')")] = False,
 ) -> None:
     """Train an agent. Ctrl-C saves and stops; `--resume DIR` goes on, also after a kill.
@@ -47,9 +49,10 @@ def train(
 
     if resume is not None:
         config, where = RunConfig.load(resume), resume
+        config = config if steps is None else config.with_steps(int(steps))
     else:
         changes = {
-            "steps": int(steps), "num_steps": num_steps, "epochs": epochs, "num_minibatches": num_minibatches,
+            "steps": int(steps or 5e6), "num_steps": num_steps, "epochs": epochs, "num_minibatches": num_minibatches,
             "learning_rate": learning_rate, "entropy_coef": entropy_coef, "discount": discount,
         }  # fmt: skip
         config = make_config(

@@ -38,6 +38,10 @@ class RunConfig:
     def env(self) -> Env:
         return make(self.preset.env_id, self.num_envs, self.preset)
 
+    def with_steps(self, steps: int) -> "RunConfig":
+        """The same run, to another end."""
+        return dataclasses.replace(self, algorithm=dataclasses.replace(self.algorithm, steps=steps))
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 

@@ -72,10 +72,11 @@ def train_run(
     Every `checkpoint_every` updates the state is saved and all games begin anew, in every run, so that a run that was
     killed and resumed equals one that was not, bit for bit on the same machine. Ctrl-C saves at the end of the
     update under way (the games begin anew there too, so that such a run differs from one that was not stopped).
+    A resumed run may have another number of steps; what is annealed then goes by it.
     Raises FileExistsError where `out` holds a run and `resume` is False; ValueError where it holds another one.
     """
     if resume:
-        have = RunConfig.load(out)
+        have = RunConfig.load(out).with_steps(config.algorithm.steps)  # a run may be given another end
         if have.to_json() != config.to_json():
             differ = [k for k, v in have.to_json().items() if v != config.to_json()[k]]
             raise ValueError(f"{out} holds a run with other settings ({', '.join(differ)}); resume it by its own")

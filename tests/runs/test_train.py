@@ -53,6 +53,13 @@ def test_resuming_with_other_settings_is_refused(trained):
         train_run(make_config("Breakout-MinAtar", **{**TINY, "epochs": 2}), trained, resume=True)
 
 
+def test_a_run_may_be_given_another_end(trained, tmp_path):
+    config = RunConfig.load(trained)
+    short = train_run(config, tmp_path / "short", max_updates=4)
+    train_run(config.with_steps(4 * 16 * 8), short, resume=True)
+    assert len(read_metrics(short)) == 8 and RunConfig.load(short).algorithm.steps == 4 * 16 * 8
+
+
 def test_a_directory_without_a_run_is_explained(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"is not a run: it has no config\.json"):
         RunConfig.load(tmp_path)

@@ -37,7 +37,7 @@ def test_every_library_batched_over_frames(library):
         return rescaled(lambda x: f(params, x).value)(obs, other)
 
     slopes = jax.jit(jax.vmap(jax.grad(bridge)))(frames)
-    got = ((frames - other) * slopes).sum((1, 2, 3))
+    got = ((frames - other[None]) * slopes).sum((1, 2, 3))
     want = jax.vmap(lambda o: f(params, o).value)(frames) - f(params, other).value
     close(got, want, 1e-4)
 

@@ -211,6 +211,7 @@ def doctor() -> None:
     Example: rljax-viz doctor
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from .runs import diagnose
@@ -219,7 +220,7 @@ def doctor() -> None:
     colour = {"ok": "green", "missing": "yellow", "broken": "red"}
     table = Table("what", "state", "", "how to mend it")
     for found in findings:
-        table.add_row(found.what, f"[{colour[found.state]}]{found.state}[/]", found.says, found.fix)
+        table.add_row(found.what, f"[{colour[found.state]}]{found.state}[/]", escape(found.says), escape(found.fix))
     Console().print(table)
     if any(found.state == "broken" for found in findings):
         raise SystemExit(1)
@@ -285,6 +286,7 @@ def _print_explained(done: list[Any]) -> None:
     from rich.table import Table
 
     table = Table("method", "score", "layer", "frames", "there before", "frames/s")
+    table.columns[0].no_wrap = True
     for one in done:
         speed = f"{one.frames_per_second:,.0f}" if one.frames_per_second else "-"
         table.add_row(one.method, one.score, one.layer or "", str(one.frames), str(one.skipped), speed)

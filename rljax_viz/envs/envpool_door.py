@@ -1,9 +1,9 @@
 """The door to envpool, Atari and Procgen: pools of games in C++ threads, stepped by host callbacks out of any program.
 
 Why callbacks and not `pool.xla()`: envpool compiles the address of one pool into the program, so every new pool (one a
-checkpoint) would cost a compilation of the whole update, and it aborts on some GPUs. The callback costs some 0.06 ms
-a step (benchmarks/RESULTS.md), works on every backend, and lets `reset(key)` be what it says: new games, seeded
-from the key, as many as are asked for under `vmap`.
+checkpoint) would cost a compilation of the whole update, and it aborts on some GPUs. The callback costs about a
+millisecond a step of eight games (benchmarks/RESULTS.md), works on every backend, and lets `reset(key)` be what it
+says: new games, seeded from the key, as many as are asked for under `vmap`.
 """
 
 import functools

@@ -37,11 +37,14 @@ _METHODS = {
 }
 
 _SHORT = {"input_x_gradient": "Input x grad", "guided_backprop": "Guided BP", "integrated_gradients": "Integrated",
-          "layer_integrated_gradients": "Layer integr.", "guided_grad_cam": "Guided CAM", "g1_grad_cam": "G1 CAM",
+          "layer_integrated_gradients": "Layer integr.", "smooth_grad": "Smooth",
+          "expected_gradients": "Expected", "grad_cam_plus_plus": "CAM++", "counterfactual": "Counterf.",
+          "guided_grad_cam": "Guided CAM", "g1_grad_cam": "G1 CAM",
           "g2_grad_cam": "G2 CAM", "perturbation": "Perturbed"}
 
 _SCORES = {
-    "value": "the value", "entropy": "the entropy", "greedy_q": "q of the best action",
+    "value": "the value", "logits": "all actions", "q": "all actions", "entropy": "the entropy",
+    "greedy_q": "q of the best action",
     "greedy_logit": "the logit of the best action", "chosen_q": "q of the chosen action",
     "chosen_logit": "the logit of the chosen action", "chosen_log_prob": "the log-probability of the chosen action",
 }

@@ -25,8 +25,7 @@ def test_the_list_of_networks_is_complete():
     assert set(networks.NAMES) == set(SHAPES)
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast_convs"])
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("name", "fast"), [*((name, False) for name in SHAPES), ("nature", True), ("minatar", True)])
 def test_shapes(name, fast):
     net, params, obs = network(name)
     f = fast_convs(net.apply) if fast else net.apply
@@ -57,6 +56,7 @@ def test_scores(name):
     assert jax.eval_shape(gradient(record(net.apply), chosen), params, obs, action).shape == obs.shape
 
 
+@pytest.mark.slow  # tests/runs/test_explain.py runs them all on MinAtar, too
 @pytest.mark.parametrize("method_name", METHODS)
 def test_values_on_minatar(method_name):
     net = networks.make("minatar", num_actions=6)

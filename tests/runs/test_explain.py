@@ -48,13 +48,13 @@ def everything(explained, tmp_path_factory):
     """Three steps of the run, explained by every method."""
     run = tmp_path_factory.mktemp("everything") / "run"
     shutil.copytree(explained, run, ignore=shutil.ignore_patterns("maps"))
-    explain_run(load_agent(run), run, list(METHODS), ["value", "logit:chosen"], rows=np.array([0, 3, 4]))
+    explain_run(load_agent(run), run, list(METHODS), ["value"], rows=np.array([0, 3, 4]))
     return run
 
 
 def test_every_method_makes_maps_that_the_page_shows(everything):
     stored = {(m.attributes["method"], m.attributes["score"]): m for m in stored_maps(everything)}
-    scores_of = {name: ["logits"] if name in ("sarfa", "counterfactual") else ["value", "logit:chosen"] for name in METHODS}
+    scores_of = {name: ["logits"] if name in ("sarfa", "counterfactual") else ["value"] for name in METHODS}
     assert set(stored) == {(name, score) for name, of in scores_of.items() for score in of}
     sizes = {"obs": (10, 10), "layer": (8, 8), "grid": (2, 2)}
     for (name, _), maps in stored.items():

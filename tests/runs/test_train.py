@@ -53,6 +53,7 @@ def test_resuming_with_other_settings_is_refused(trained):
         train_run(make_config("Breakout-MinAtar", **{**TINY, "epochs": 2}), trained, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_given_another_end(trained, tmp_path):
     config = RunConfig.load(trained)
     short = train_run(config, tmp_path / "short", max_updates=4)

@@ -228,8 +228,12 @@ def _in_scan(eqn, inputs, rule):
 
 def scan_parts(eqn: Eqn, items: Sequence) -> tuple[list, list, list]:
     """Splits what belongs to the operands of a scan equation into (constants, carry, what is scanned over)."""
-    n = eqn.params["num_consts"]
-    m = n + eqn.params["num_carry"]
+    p = eqn.params
+    if "ft_in" in p:  # from jax 0.11 on
+        n, carried = (len(part.vals) for part in p["ft_in"].unpack()[:2])
+    else:
+        n, carried = p["num_consts"], p["num_carry"]
+    m = n + carried
     return list(items[:n]), list(items[n:m]), list(items[m:])
 
 

@@ -14,6 +14,7 @@ from rljax_viz.transforms import _interpret, bind, linear_prefix
 from rljax_viz.transforms.linear_prefix import AFFINE
 
 X = jnp.arange(3.0)
+AFTER_0_10 = tuple(map(int, jax.__version__.split(".")[:2])) > (0, 10)
 KNOWN = {primitive.name for primitive in vars(primitives).values() if isinstance(primitive, core.Primitive)}
 
 # program, its primitive in jax.extend.core.primitives, the parameters that the walk reads
@@ -23,7 +24,7 @@ CONTROL = {
     "scan": (
         lambda x: jax.lax.scan(lambda c, v: (c, v), 0.0, x),
         "scan_p",
-        {"jaxpr", "num_consts", "num_carry", "length", "reverse", "unroll"},
+        {"jaxpr", "length", "reverse", "unroll", *(("ft_in",) if AFTER_0_10 else ("num_consts", "num_carry"))},
     ),
     "cond": (lambda x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), "cond_p", {"branches"}),
     "while": (

@@ -33,7 +33,7 @@ def choose(x: Sequence[int], w: Sequence[int], conv: Conv, dtype: Any = jnp.floa
     """The fastest forms for a convolution of x[N H W C] with w[h w C/groups K] on CPU; N does not matter.
 
     None of them is slow inside a scan: `lax` is taken forward only, where it is as fast there. oneDNN, where it is
-    installed, wins everywhere but in the smallest. None: XLA's own, for want of another (dilated or grouped, no oneDNN).
+    installed, wins nearly everywhere but in the smallest. None: XLA's own, for want of another (dilated, grouped, no oneDNN).
     """
     (kh, kw, c, out), (sh, sw) = w, conv.strides
     if not conv.is_plain:

@@ -125,7 +125,7 @@ def _call(target: str, shape: tuple[int, ...], a: jax.Array, b: jax.Array, **att
 def _warn(why: str) -> None:
     if "RLJAX_VIZ_NATIVE" in why or sys.platform != "linux" or platform.machine() != "x86_64":
         return  # chosen, or not to be had
-    warnings.warn(f"convolutions run without oneDNN, two to four times slower than they could: {why}", stacklevel=2)
+    warnings.warn(f"convolutions run without oneDNN, slower than they could: {why}", stacklevel=2)
 
 
 @functools.cache

@@ -1,9 +1,8 @@
-"""The door to envpool, Atari and Procgen: pools of games in C++ threads, stepped by host callbacks out of any program.
+"""The door to envpool, Atari and Procgen: pools of games in C++ threads, stepped out of any compiled program.
 
-Why callbacks and not `pool.xla()`: envpool compiles the address of one pool into the program, so every new pool (one a
-checkpoint) would cost a compilation of the whole update, and it aborts on some GPUs. The callback costs about a
-millisecond a step of eight games (benchmarks/RESULTS.md), works on every backend, and lets `reset(key)` be what it
-says: new games, seeded from the key, as many as are asked for under `vmap`.
+On CPU steps are envpool's own XLA operations, where a probe finds that they work (`envpool_steps.py`); on other backends,
+and where colour frames are recorded, they are host callbacks. Which one is taken changes nothing but the speed
+(benchmarks/RESULTS.md). `reset(key)` is what it says: new games, seeded from the key, as many as are asked for under `vmap`.
 """
 
 import functools
@@ -20,6 +19,7 @@ from jax.experimental import io_callback
 from .atari_actions import atari_action_names
 from .env import Account, Env, Info, Timestep, check_action, enter, open_account
 from .envpool_options import PROCGEN_ACTIONS, atari_options, columns_of, is_procgen, procgen_options
+from .envpool_steps import PoolSteps, why_not
 from .presets import Preset
 
 
@@ -44,8 +44,11 @@ def game_seeds(key_data: np.ndarray, num_envs: int) -> list[int]:
 class Pools:
     """Host side: holds the pool that is played now. Each new `reset` puts a new pool in its place."""
 
-    def __init__(self, make: Callable, columns: dict[str, Callable], num_envs: int, num_actions: int):
+    def __init__(
+        self, make: Callable, columns: dict[str, Callable], num_envs: int, num_actions: int, by_xla: PoolSteps | None
+    ):
         self._make, self._columns, self._num_envs, self._num_actions = make, columns, num_envs, num_actions
+        self.by_xla = by_xla
         self._pool: Any = None
         self._games = 0
         self._ticket = np.zeros(2, np.int32)
@@ -55,8 +58,10 @@ class Pools:
         self._pool, self._games = self._make(seeds), len(seeds)
         self._ticket = np.array([self._ticket[0] + 1, 0], np.int32)
         obs, info = self._pool.reset()
+        if self.by_xla:
+            self.by_xla.play(self._pool, int(self._ticket[0]), self._games, self._num_actions)
         none = np.zeros(len(obs), bool)
-        return self._ticket, self._read(obs, np.zeros(len(obs), np.float32), none, none, info)
+        return self._ticket, self.read(obs, np.zeros(len(obs), np.float32), none, none, info)
 
     def step(self, ticket: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         ticket, action = np.asarray(ticket), np.asarray(action)
@@ -76,9 +81,10 @@ class Pools:
                 f"actions from {action.min()} to {action.max()}, expected 0 to {self._num_actions - 1}: see env.action_names"
             )
         self._ticket = self._ticket + np.array([0, 1], np.int32)
-        return self._ticket, self._read(*self._pool.step(action.astype(np.int32)))
+        return self._ticket, self.read(*self._pool.step(action.astype(np.int32)))
 
-    def _read(self, obs, reward, terminated, truncated, info) -> dict[str, np.ndarray]:
+    def read(self, obs, reward, terminated, truncated, info) -> dict[str, Any]:
+        """The columns of one answer of the pool."""
         return {name: read(self._pool, obs, reward, terminated, truncated, info) for name, read in self._columns.items()}
 
 
@@ -120,7 +126,8 @@ def make_envpool(preset: Preset, num_envs: int, recording: bool = False) -> Env:
     if not 0 < num_actions <= pool_actions:
         raise ValueError(f"{preset.env_id} has {pool_actions} actions, preset asks for {num_actions}")
     names = PROCGEN_ACTIONS if procgen else atari_action_names(preset.env_id[:-3], pool_actions)
-    pools = Pools(make, columns, num_envs, num_actions)
+    by_xla = not recording and not why_not("procgen" if procgen else "atari", make)
+    pools = Pools(make, columns, num_envs, num_actions, PoolSteps(trial) if by_xla else None)
     reset, step = _as_transforms(preset, pools, shapes, num_envs)
     return Env(reset, step, num_envs, num_actions, shapes["obs"].shape[1:], names[:num_actions], preset)
 
@@ -130,9 +137,7 @@ def _as_transforms(preset: Preset, pools: Pools, shapes: dict[str, jax.ShapeDtyp
     ticket_shape = jax.ShapeDtypeStruct((2,), np.int32)
 
     def sized(agents: int) -> tuple[jax.ShapeDtypeStruct, dict[str, jax.ShapeDtypeStruct]]:
-        return ticket_shape, {
-            k: jax.ShapeDtypeStruct((agents * num_envs, *s.shape[1:]), s.dtype) for k, s in shapes.items()
-        }
+        return ticket_shape, {k: jax.ShapeDtypeStruct((agents * num_envs, *s.shape[1:]), s.dtype) for k, s in shapes.items()}
 
     def deal(groups: int, ticket: jax.Array, columns: dict[str, jax.Array]):
         """One pool's answer, dealt out to groups of agents; every one of them holds the same ticket."""
@@ -154,6 +159,9 @@ def _as_transforms(preset: Preset, pools: Pools, shapes: dict[str, jax.ShapeDtyp
     def host_step(agents: int) -> Callable:
         @custom_vmap
         def call(ticket, action):
+            if pools.by_xla:
+                ticket, answer = pools.by_xla.step(ticket, action)
+                return ticket, pools.read(*answer)
             return io_callback(pools.step, sized(agents), ticket, action)
 
         @call.def_vmap

@@ -111,7 +111,16 @@ def _plays(env_id: str) -> tuple[str, str, str]:
     env = make(env_id, 2)
     state, timestep = jax.jit(env.reset)(jax.random.key(0))
     _, timestep = jax.jit(env.step)(state, jnp.zeros(2, jnp.int32))
-    return "ok", f"{env_id} plays, frames {timestep.obs.shape[1:]}, {env.num_actions} actions", ""
+    return "ok", f"{env_id} plays, frames {timestep.obs.shape[1:]}, {env.num_actions} actions{_steps_by(env_id)}", ""
+
+
+def _steps_by(env_id: str) -> str:
+    if env_id.endswith("MinAtar"):
+        return ""
+    from ..envs.envpool_steps import why_not
+
+    why = why_not("procgen" if env_id.endswith("-v0") else "atari")
+    return f", steps by host callback: {why}" if why else ", steps inside compiled programs"
 
 
 def _zoo() -> tuple[str, str, str]:

@@ -43,12 +43,12 @@ def fast_convs(f: Callable, form: str | None = None) -> Callable:
     and grouped ones only with the extra `native`; what stays, `conv_report(f)(*args)` names. Transposed convolutions and
     gradients in `f` are recognised; gradients of fast_convs(f), of any order, are fast too. With the extra `native` oneDNN
     runs them, and large fully connected layers in bfloat16. `form` forces one of FORMS, on every backend, or "native".
-    Raises ValueError for an unknown form, NativeError where "native" is asked for and cannot be had.
+    Raises ValueError for an unknown form, ShimError where "native" is asked for and cannot be had.
     """
     if form is not None and form not in (*FORMS, "native"):
         raise ValueError(f"no form of a convolution is called {form!r}; there are {', '.join(FORMS)}, native")
     if form == "native" and native.why_not():
-        raise native.NativeError(native.why_not())
+        raise native.ShimError(native.why_not())
 
     def planned_as(eqn: Eqn) -> tuple[Match, Plan] | None:
         found = match(eqn)
@@ -116,4 +116,3 @@ def _is_dense(eqn: Eqn) -> bool:
         and x.size > 0
         and native.usable(jnp.bfloat16)
     )
-

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import importlib.metadata
 import os
 import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,14 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rljax_viz.transforms.conv_forms import Conv, deep_frames, deep_kernel, is_deep, like, padded
+from rljax_viz.transforms.shim import ShimError, compiled
 
 _SOURCE = Path(__file__).with_name("native.cc")
 _INSTALL = "pip install 'rljax-viz[native]'"
 _ROLES = {"result": 0, "input": 1, "weights": 2}
-
-
-class NativeError(RuntimeError):
-    """Why oneDNN cannot be used here, and how to mend it."""
 
 
 def usable(dtype: Any) -> bool:
@@ -55,7 +48,7 @@ def why_not() -> str:
         return "switched off by RLJAX_VIZ_NATIVE=0"
     try:
         _library()
-    except NativeError as error:
+    except ShimError as error:
         return str(error)
     return ""
 
@@ -131,28 +124,31 @@ def _warn(why: str) -> None:
 @functools.cache
 def _library() -> ctypes.CDLL:
     outcome = _load_or_error()
-    if isinstance(outcome, NativeError):
+    if isinstance(outcome, ShimError):
         raise outcome
     return outcome
 
 
 @functools.cache
-def _load_or_error() -> ctypes.CDLL | NativeError:
+def _load_or_error() -> ctypes.CDLL | ShimError:
     try:
         return _load()
-    except NativeError as error:
+    except ShimError as error:
         return error
 
 
 def _load() -> ctypes.CDLL:
     shared, header = _onednn()
-    path = _built(shared, header)
+    path = compiled(
+        _SOURCE, ["-fopenmp", f"-I{header.parent}"], [str(shared), f"-Wl,-rpath,{shared.parent}"],
+        [str(shared), str(os.path.getsize(shared))],
+    )  # fmt: skip
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between two calls the cores belong to XLA's threads
     try:
         library = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0))
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise NativeError(f"{path} cannot be loaded ({error}); it is built anew next time") from None
+        raise ShimError(f"{path} cannot be loaded ({error}); it is built anew next time") from None
     library.rljax_primitives.restype = ctypes.c_int64
     for target in ("rljax_conv", "rljax_dot"):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(getattr(library, target)), platform="cpu")
@@ -166,36 +162,10 @@ def _onednn() -> tuple[Path, Path]:
         try:
             files = importlib.metadata.files(package) or []
         except importlib.metadata.PackageNotFoundError:
-            raise NativeError(f"the package {package} is not installed: {_INSTALL}") from None
+            raise ShimError(f"the package {package} is not installed: {_INSTALL}") from None
         paths = [Path(str(f.locate())).resolve() for f in files if f.name == name]
         kept = [p for p in paths if p.exists() and not (name == "dnnl.hpp" and p.parent.name == "oneapi")]
         if not kept:
-            raise NativeError(f"{package} holds no {name}: {_INSTALL} --force-reinstall")
+            raise ShimError(f"{package} holds no {name}: {_INSTALL} --force-reinstall")
         found[name] = kept[0]
     return found["libdnnl.so.3"], found["dnnl.hpp"]
-
-
-def _built(shared: Path, header: Path) -> Path:
-    """The shim, compiled unless this source was compiled here before."""
-    versions = [importlib.metadata.version("jaxlib"), str(shared), str(os.path.getsize(shared))]
-    key = hashlib.sha256(_SOURCE.read_bytes() + "\n".join(versions).encode()).hexdigest()[:16]
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rljax_viz" / "native"
-    path = home / f"rljax_native-{key}.so"
-    if path.exists():
-        return path
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
-    if not compiler:
-        raise NativeError("no C++ compiler to build its shim: apt-get install g++, or set CXX")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as folder:
-            out = Path(folder) / path.name
-            command = [*compiler.split(), "-O2", "-std=c++17", "-fPIC", "-shared", "-fopenmp", f"-I{jax.ffi.include_dir()}"]
-            command += [f"-I{header.parent}", str(_SOURCE), str(shared), f"-Wl,-rpath,{shared.parent}", "-o", str(out)]
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            os.replace(out, path)
-    except subprocess.CalledProcessError as error:
-        raise NativeError(f"{compiler} could not build its shim: {error.stderr.strip().splitlines()[-1:]}") from None
-    except OSError as error:
-        raise NativeError(f"its shim could not be built in {home}: {error}") from None
-    return path

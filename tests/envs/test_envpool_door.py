@@ -1,5 +1,8 @@
 """What the Atari door shows, refuses and records. The oracle is envpool itself, stepped by hand with options written out."""
 
+import functools
+import gc
+
 import envpool
 import jax
 import jax.numpy as jnp
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 
 from rljax_viz import envs
+from rljax_viz.envs import envpool_steps
 from rljax_viz.envs.envpool_door import game_seeds
 
 from .playing import as_numpy, assert_same, play, random_actions
@@ -16,21 +20,28 @@ SEEN = {"frame_skip": 4, "gray_scale": True, "img_height": 84, "img_width": 84, 
 VIEWS = {  # the presets in envpool's own words
     "baselines": SEEN | {"noop_max": 30, "use_fire_reset": True, "episodic_life": True},
     "dqn": SEEN | {"noop_max": 30, "use_fire_reset": False, "episodic_life": True},
-    "machado": SEEN
-    | {"noop_max": 1, "use_fire_reset": False, "repeat_action_probability": 0.25, "full_action_space": True},
+    "machado": SEEN | {"noop_max": 1, "use_fire_reset": False, "repeat_action_probability": 0.25, "full_action_space": True},
     "plain": {"frame_skip": 1, "gray_scale": False, "img_height": 210, "img_width": 160, "stack_num": 1, "noop_max": 1}
     | {"use_fire_reset": False},
 }
 
 
 def refuses(match: str):
-    """The door's sentence, in what jax raises when a callback fails."""
-    return pytest.raises(jax.errors.JaxRuntimeError, match=rf"\nRuntimeError: {match}")
+    """The door's sentence, the last line of what jax raises when a callback or an operation of XLA fails."""
+    return pytest.raises(jax.errors.JaxRuntimeError, match=rf"(\nRuntimeError|^INVALID_ARGUMENT): {match}")
 
 
 @pytest.fixture(scope="module")
 def breakout():
     return envs.make("Breakout-v5", 2, recording=True)
+
+
+@pytest.fixture(scope="module", params=["xla", "callback"])
+def door(request):
+    """Breakout by either way of stepping."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLJAX_VIZ_XLA_STEPS", str(int(request.param == "xla")))
+        yield envs.make("Breakout-v5", 2)
 
 
 @pytest.mark.parametrize("preset", VIEWS)
@@ -75,6 +86,56 @@ def test_recording_gives_colours_ram_and_lives(breakout):
     assert not envs.make("Breakout-v5", 1).reset(KEY)[1].info.extra
 
 
+def test_both_ways_of_stepping_play_the_same_games(breakout, door):
+    actions = random_actions(door, 60)
+    (first, steps), (same, theirs) = play(door, KEY, actions), play(breakout, KEY, actions, drop=("rgb", "ram", "lives"))
+    assert_same(steps, theirs)
+    np.testing.assert_array_equal(first.obs, same.obs)
+
+
+def test_a_program_plays_the_new_pool_without_compiling(door):
+    step, calls = jax.jit(door.step), []
+    for seed in (1, 2, 1):
+        state, timestep = door.reset(jax.random.key(seed))
+        for _ in range(3):
+            state, timestep = step(state, jnp.array([2, 3]))
+        calls.append(np.asarray(timestep.obs))
+    assert step._cache_size() == 1
+    np.testing.assert_array_equal(calls[0], calls[2])
+    assert (calls[0] != calls[1]).any()
+
+
+def test_an_operation_outlives_no_environment(monkeypatch):
+    monkeypatch.setenv("RLJAX_VIZ_XLA_STEPS", "1")
+    env = envs.make("Breakout-v5", 1)
+    state, _ = env.reset(KEY)
+    program = jax.jit(env.step).lower(state, jnp.zeros(1, jnp.int32)).compile()
+    del env
+    jax.clear_caches()
+    gc.collect()
+    with refuses("no pool of games is open here: .* keep the environment as long as the programs that step it"):
+        jax.block_until_ready(program(state, jnp.zeros(1, jnp.int32)))
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"RLJAX_VIZ_XLA_STEPS": "0"}, "switched off"),
+        ({}, "several devices"),
+        ({"RLJAX_VIZ_XLA_STEPS": "1", "PATH": "", "CXX": "", "XDG_CACHE_HOME": "empty"}, "no C++ compiler"),
+    ],
+)
+def test_without_the_operation_callbacks_step(patch, why, monkeypatch, tmp_path):
+    monkeypatch.delenv("RLJAX_VIZ_XLA_STEPS", raising=False)
+    for name, value in patch.items():
+        monkeypatch.setenv(name, str(tmp_path) if value == "empty" else value)
+    monkeypatch.setattr(envpool_steps, "_library", functools.cache(envpool_steps._library.__wrapped__))
+    monkeypatch.setattr(envpool_steps, "_PROBED", {})
+    assert why in envpool_steps.why_not("atari", lambda seeds: envpool.make("Pong-v5", env_type="gymnasium", env_seed=seeds))
+    state, _ = (env := envs.make("Pong-v5", 1)).reset(KEY)
+    assert jax.block_until_ready(env.step(state, jnp.zeros(1, jnp.int32)))[1].info.valid.all()
+
+
 def test_one_key_one_game_another_key_another(breakout):
     actions = random_actions(breakout, 12)
     once = play(breakout, KEY, actions)
@@ -84,16 +145,16 @@ def test_one_key_one_game_another_key_another(breakout):
     assert (once[1].obs[:, 0] != once[1].obs[:, 1]).any()
 
 
-def test_jit_is_eager_and_buffers_may_be_donated(breakout):
-    actions = random_actions(breakout, 12)
-    first, steps = play(breakout, KEY, actions)
-    state, eager = breakout.reset(KEY)
+def test_jit_is_eager_and_buffers_may_be_donated(door):
+    actions = random_actions(door, 12)
+    first, steps = play(door, KEY, actions)
+    state, eager = door.reset(KEY)
     assert_same(as_numpy(eager), first)
-    donating = jax.jit(lambda carry, action: breakout.step(carry[0], action), donate_argnums=0)
+    donating = jax.jit(lambda carry, action: door.step(carry[0], action), donate_argnums=0)
     for t, action in enumerate(actions[:4]):
         old = state
         if t < 2:
-            state, eager = breakout.step(state, action)
+            state, eager = door.step(state, action)
         else:
             state, eager = donating((state, eager), action)
             assert old.account.episode_return.is_deleted()
@@ -101,32 +162,32 @@ def test_jit_is_eager_and_buffers_may_be_donated(breakout):
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
-def test_a_state_is_used_once(breakout, wrap):
-    step, action = wrap(breakout.step), jnp.zeros(2, jnp.int32)
-    state, _ = breakout.reset(KEY)
+def test_a_state_is_used_once(door, wrap):
+    step, action = wrap(door.step), jnp.zeros(2, jnp.int32)
+    state, _ = door.reset(KEY)
     moved, _ = step(state, action)
     sentence = r"this state is not the newest of its environment .* make one environment a purpose: envs.make\("
     with refuses(sentence) as refusal:
         jax.block_until_ready(step(state, action))
-    assert str(refusal.value).splitlines()[-1].startswith("RuntimeError: this state")  # the sentence stands last
+    assert ": this state" in str(refusal.value).splitlines()[-1]  # the sentence stands last
     jax.block_until_ready(step(moved, action))  # the newest goes on as if nothing had been asked
-    breakout.reset(KEY)
+    door.reset(KEY)
     with refuses(sentence):
         jax.block_until_ready(step(moved, action))
 
 
-def test_wrong_actions_are_refused(breakout):
-    state, _ = breakout.reset(KEY)
+def test_wrong_actions_are_refused(door):
+    state, _ = door.reset(KEY)
     for action in (jnp.zeros(3, int), jnp.zeros(2), jnp.zeros((2, 1), int)):
         with pytest.raises(ValueError, match=r"expected one integer for each of the 2 environments"):
-            breakout.step(state, action)
+            door.step(state, action)
     with refuses("actions from 0 to 4, expected 0 to 3: see env.action_names"):
-        jax.block_until_ready(breakout.step(state, jnp.array([0, 4])))
+        jax.block_until_ready(door.step(state, jnp.array([0, 4])))
     with refuses("actions from -1 to 0, expected 0 to 3"):
-        jax.block_until_ready(breakout.step(state, jnp.array([-1, 0])))
+        jax.block_until_ready(door.step(state, jnp.array([-1, 0])))
     with refuses(r"6 actions for a pool of 2 games: as many agents must step as were reset, each with a key of its own"):
-        jax.block_until_ready(jax.vmap(breakout.step, (None, 0))(state, jnp.zeros((3, 2), int)))
-    assert jax.block_until_ready(breakout.step(state, jnp.array([0, 3])))[1].info.valid.all()
+        jax.block_until_ready(jax.vmap(door.step, (None, 0))(state, jnp.zeros((3, 2), int)))
+    assert jax.block_until_ready(door.step(state, jnp.array([0, 3])))[1].info.valid.all()
 
 
 @pytest.mark.parametrize(
@@ -159,16 +220,14 @@ def test_fewer_actions_keep_their_names():
     assert env.num_actions == 2 and env.action_names == ("noop", "fire")
 
 
-def test_an_old_pool_is_freed_when_games_begin_anew(breakout):
-    import gc
-
+def test_an_old_pool_is_freed_when_games_begin_anew(door):
     def pools() -> int:
         return sum(type(x).__name__ == "AtariGymnasiumEnvPool" for x in gc.get_objects())
 
-    breakout.reset(KEY)
+    door.reset(KEY)
     gc.collect()
     before = pools()
     for seed in range(4):
-        breakout.reset(jax.random.key(seed))
+        door.reset(jax.random.key(seed))
     gc.collect()
     assert pools() == before

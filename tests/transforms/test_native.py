@@ -144,7 +144,7 @@ def test_switched_off_says_nothing():
 
 def test_asked_for_and_not_to_be_had(monkeypatch):
     monkeypatch.setenv("RLJAX_VIZ_NATIVE", "0")
-    with pytest.raises(native.NativeError, match="RLJAX_VIZ_NATIVE"):
+    with pytest.raises(native.ShimError, match="RLJAX_VIZ_NATIVE"):
         fast_convs(lambda x: x, form="native")
 
 

@@ -36,14 +36,14 @@ def check_dtype(dtype: str) -> None:
 def array_metadata(
     shape: Sequence[int], dtype: str, dimensions: Sequence[str], shard: int, fill: Any = 0, level: int = 1
 ) -> dict:
-    """What `zarr.json` of one array says: files of `shard` rows, each of chunks of about 256 KiB, zstd."""
+    """What `zarr.json` of one array says: files of `shard` rows, of chunks of about 256 KiB, zstd and checksum."""
     check_dtype(dtype)
     row = [int(size) for size in shape[1:]]
     row_bytes = int(np.prod(row, dtype=np.int64)) * np.dtype(dtype).itemsize
     chunk = rows_that_fit(row_bytes, _CHUNK_BYTES, 1, shard)
     chunk = chunk if shard % chunk == 0 else shard
     endian: dict = {"name": "bytes", "configuration": {"endian": "little"}}
-    codecs: list = [endian, {"name": "zstd", "configuration": {"level": level, "checksum": False}}]
+    codecs: list = [endian, {"name": "zstd", "configuration": {"level": level, "checksum": False}}, {"name": "crc32c"}]
     if chunk < shard:
         inner = {"chunk_shape": [chunk, *row], "codecs": codecs, "index_codecs": [endian, {"name": "crc32c"}]}
         codecs = [{"name": "sharding_indexed", "configuration": {**inner, "index_location": "end"}}]
@@ -112,7 +112,7 @@ def read_group(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dic
 def remove_store(path: Path) -> None:
     """Deletes the store at `path`, and refuses a folder that holds anything else."""
     strangers = [entry.name for entry in path.iterdir() if not (entry / "zarr.json").exists()]
-    strangers = sorted(name for name in strangers if name != "zarr.json" and not name.startswith(".zarr.json."))
+    strangers = sorted(n for n in strangers if n not in ("zarr.json", ".lock") and not n.startswith(".zarr.json."))
     if strangers:
         raise ValueError(f"{path} holds other files ({', '.join(strangers[:3])}): not deleted; give another path")
     trash = path.with_name(f".{path.name}.{os.getpid()}.deleted")  # a half-deleted store must not look like one
@@ -120,27 +120,49 @@ def remove_store(path: Path) -> None:
     shutil.rmtree(trash)
 
 
-def open_array(folder: Path, metadata: dict, cached: bool = True) -> ts.TensorStore:
-    """The array in `folder` as `metadata` describes it, whatever `zarr.json` says: writers are ahead of it."""
+class DamagedStore(ValueError):
+    """Something that should be on disk is not, or not as it was written; the message names the array, rows and reason."""
+
+
+def open_array(folder: Path, metadata: dict, cached: bool = True, strict: bool = False) -> ts.TensorStore:
+    """The array in `folder` as `metadata` describes it, whatever `zarr.json` says: writers are ahead of it.
+
+    A file that is not there reads as the fill value, or with `strict` as an error.
+    """
     spec = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{folder.absolute()}/"},
         "metadata": {key: value for key, value in metadata.items() if key != "attributes"},
+        "fill_missing_data_reads": not strict,
+        "store_data_equal_to_fill_value": True,  # so that a file that is missing was lost
     }
     return ts.open(spec, open=True, assume_metadata=True, context=_CACHE if cached else None).result()
+
+
+def read_array(array: ts.TensorStore, rows: slice | np.ndarray, folder: Path) -> np.ndarray:
+    """`array[rows]`. Raises DamagedStore where the files do not hold it."""
+    try:
+        return np.asarray(array[rows].read().result())
+    except ValueError as error:
+        numbers = (rows.start, rows.stop - 1) if isinstance(rows, slice) else (int(rows.min()), int(rows.max()))
+        why = str(error).split(" [")[0].replace(f"{folder.absolute()}/", "")
+        raise DamagedStore(f"{folder}: rows {numbers[0]} to {numbers[1]} cannot be read: {why}") from None
 
 
 class StoredArray:
     """One array on disk, read like numpy: `array[3]`, `array[10:20]`, `array[[5, 1]]`, `array[2:4, :, 0]`.
 
-    The index of the first axis decides what is read; the others are applied in memory.
+    The index of the first axis decides what is read; the others are applied in memory. With `strict` every row must be
+    there. Raises DamagedStore (a ValueError) where the files are not what was written.
     """
 
-    def __init__(self, folder: str | os.PathLike, length: int | None = None):
-        metadata = read_metadata(Path(folder))
+    def __init__(self, folder: str | os.PathLike, length: int | None = None, strict: bool = False):
+        self.folder = Path(folder)
+        metadata = read_metadata(self.folder)
         if length is not None:
             metadata["shape"][0] = length
-        self._rows = open_array(Path(folder), metadata)
+        self._rows = open_array(self.folder, metadata, strict=strict)
+        self.shard: int = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
         self.shape: tuple[int, ...] = tuple(metadata["shape"])
         self.dtype = np.dtype(metadata["data_type"])
 
@@ -161,7 +183,7 @@ class StoredArray:
         return read_rows(index, len(self), self._read)
 
     def _read(self, rows: slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self._rows[rows].read().result())
+        return read_array(self._rows, rows, self.folder)
 
 
 def read_rows(index, length: int, read) -> np.ndarray:

@@ -46,7 +46,8 @@ class Episodes:
         folders = sorted(entry.parent for entry in self.path.glob("*/zarr.json"))
         # a writer lengthens one column after another, when all data are on disk: the shortest says what all have
         length = min(arrays.read_metadata(folder)["shape"][0] for folder in folders)
-        self.columns: dict[str, StoredArray] = {folder.name: StoredArray(folder, length) for folder in folders}
+        strict = ours["version"] > 1
+        self.columns: dict[str, StoredArray] = {at.name: StoredArray(at, length, strict) for at in folders}
 
     def __len__(self) -> int:
         return len(self.columns["frames"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rljax_viz.store import arrays
+from rljax_viz.store import arrays, codes
 
 VERSION = 1
 KIND = "maps"
@@ -25,16 +25,16 @@ def create_maps(
 ) -> "Maps":
     """A store for one map of `shape` per frame; if it is there already with equal attributes, that one, to go on with.
 
-    On disk: `map[N *shape]`, `scale[N]` float32 (with float16 only) and `done[N]`; the value is `map * scale`, in the
-    units that `attributes` should say. The scale of a frame is a power of two that brings its largest value near 2^15,
-    so the relative error is at most 2^-11 for every value above 2e-9 of the frame's largest, whether that is 1e-9 or
-    1e6. dtype "float32" keeps every bit at twice the size. `shard` is the number of frames a file (the default keeps
-    files under 16 MiB): what a kill can lose.
+    On disk: `map[N *shape]`, `done[N]`, and with float16 `scale[N]`: the value is `map * scale`, exact to 2^-11 at any
+    magnitude, in the units that `attributes` should say. dtype "uint8" (`scale[N]`, `zero[N]`; the value is
+    `(map - zero) * scale`) takes half of that, exact to 1/510 of a map's range; "float32" keeps every bit at twice the
+    size (`store/codes.py`). `shard` is the number of frames a file (the default keeps files under 16 MiB): what a kill
+    can lose.
     Raises ValueError if the store there has other attributes, frames, shape or dtype, and says which.
     """
     path, attributes = Path(path), arrays.as_json(attributes)
-    if dtype not in ("float16", "float32"):
-        raise ValueError(f"maps are stored as 'float16' (with a scale per frame) or 'float32', got {dtype!r}")
+    if dtype not in codes.BESIDE:
+        raise ValueError(f"maps are stored as 'float16' or 'uint8' (with a scale per frame) or 'float32', got {dtype!r}")
     row_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     asked = {"frames": int(frames), "shape": [int(size) for size in shape], "dtype": dtype}
     asked["shard"] = shard or arrays.rows_that_fit(row_bytes, _SHARD_BYTES, least=32, most=512)
@@ -43,10 +43,10 @@ def create_maps(
         _refuse_other(maps, attributes, asked if shard else {key: asked[key] for key in ("frames", "shape", "dtype")})
         return maps
     inner = {2: ["y", "x"], 3: ["y", "x", "channel"]}.get(len(shape)) or [f"map_{axis}" for axis in range(len(shape))]
-    value = "map * scale" if dtype == "float16" else "map"
-    _describe(path / "map", (frames, *shape), dtype, inner, asked["shard"], "NaN", value=value)
-    if dtype == "float16":
-        _describe(path / "scale", (frames,), "float32", [], asked["shard"], 1.0)
+    blank = 0 if dtype == "uint8" else "NaN"
+    _describe(path / "map", (frames, *shape), dtype, inner, asked["shard"], blank, value=codes.FORMULA[dtype])
+    for name, (kind, fill) in codes.BESIDE[dtype].items():
+        _describe(path / name, (frames,), kind, [], asked["shard"], fill)
     _describe(path / "done", (frames,), "bool", [], asked["shard"], False)
     # the group comes last: where it is, the arrays are
     arrays.write_metadata(path, arrays.group_metadata(attributes, {"kind": KIND, "version": VERSION, **asked}))
@@ -73,9 +73,10 @@ class Maps:
         self.shape: tuple[int, ...] = (ours["frames"], *ours["shape"])
         self.shard: int = ours["shard"]
         self.stored_dtype: str = ours["dtype"]
-        names = ["map", "done"] + ["scale"] * (self.stored_dtype == "float16")
-        folders = {name: self.path / name for name in names}
-        self._stored = {name: arrays.open_array(at, arrays.read_metadata(at)) for name, at in folders.items()}
+        self.parts = ("map", *codes.BESIDE[self.stored_dtype])
+        metadata = {name: arrays.read_metadata(self.path / name) for name in (*self.parts, "done")}
+        self._stored = {name: arrays.open_array(self.path / name, one) for name, one in metadata.items()}
+        self._strict = {name: arrays.open_array(self.path / name, metadata[name], strict=True) for name in self.parts}
 
     @property
     def ndim(self) -> int:
@@ -92,22 +93,33 @@ class Maps:
 
     @property
     def done(self) -> np.ndarray:
-        """bool [N]: which frames have their map on disk, read anew at each access."""
-        return np.asarray(self._stored["done"].read().result())
+        """bool [N]: which frames have their map on disk, read anew at each access; not those whose marker is damaged."""
+        try:
+            return self._done(slice(0, len(self)))
+        except arrays.DamagedStore:
+            return np.concatenate([self.done_in(rows) for rows in self.shards()])
+
+    def shards(self) -> list[slice]:
+        """The rows of each file."""
+        return [slice(at, min(at + self.shard, len(self))) for at in range(0, len(self), self.shard)]
+
+    def done_in(self, rows: slice) -> np.ndarray:
+        """`done[rows]`, and no more is read."""
+        try:
+            return self._done(rows)
+        except arrays.DamagedStore:
+            return np.zeros(rows.stop - rows.start, bool)
+
+    def _done(self, rows: slice | np.ndarray) -> np.ndarray:
+        return arrays.read_array(self._stored["done"], rows, self.path / "done")
 
     def __getitem__(self, index) -> np.ndarray:
         return arrays.read_rows(index, len(self), self._read)
 
     def _read(self, rows: slice | np.ndarray) -> np.ndarray:
-        parts = [self._stored[name][rows].read() for name in ("map", "scale") if name in self._stored]
-        values = np.asarray(parts[0].result())
-        if len(parts) == 1:
-            return values
-        scale = np.asarray(parts[1].result()).reshape(-1, *[1] * (values.ndim - 1))
-        with np.errstate(invalid="ignore"):  # a map may hold infinities and NaN: they are kept
-            values = values.astype(np.float32)
-            values *= scale
-        return values
+        # what is done must be there; what is not reads as NaN
+        stored = self._strict if self._done(rows).all() else self._stored
+        return codes.decode({name: arrays.read_array(stored[name], rows, self.path / name) for name in self.parts})
 
     def __setitem__(self, index: int | slice, values: Any) -> None:
         rows = self._rows(index)
@@ -118,15 +130,25 @@ class Maps:
             raise ValueError(f"maps[{rows.start}:{rows.stop}] expects values of shape {expected}, got {values.shape}")
         if not len(values):
             return
-        if np.asarray(self._stored["done"][rows].read().result()).any():
-            # written before: a kill in the middle must not leave old and new mixed, and called done
-            self._stored["done"][rows].write(np.zeros(expected[0], bool)).result()
-        writes = {"map": values}
-        if "scale" in self._stored:
-            writes["map"], writes["scale"] = scaled_float16(values)
-        for pending in [self._stored[name][rows].write(part) for name, part in writes.items()]:
-            pending.result()
-        self._stored["done"][rows].write(np.ones(expected[0], bool)).result()
+        try:
+            if self.done_in(rows).any():
+                # written before: a kill in the middle must not leave old and new mixed, and called done
+                self.forget(rows)
+            writes = codes.encode(values, self.stored_dtype)
+            for pending in [self._stored[name][rows].write(part) for name, part in writes.items()]:
+                pending.result()
+            self._stored["done"][rows].write(np.ones(expected[0], bool)).result()
+        except arrays.DamagedStore:
+            raise
+        except ValueError as error:  # tensorstore's word for what the file system says
+            raise OSError(
+                f"{self.path}: maps {rows.start} to {rows.stop - 1} could not be written: {str(error).split(' [')[0]}. What "
+                "was finished before stays: make room, and run the same command again"
+            ) from None
+
+    def forget(self, rows: slice) -> None:
+        """Marks maps [start, stop) as not done, so that they are computed again."""
+        self._stored["done"][rows].write(np.zeros(rows.stop - rows.start, bool)).result()
 
     def _rows(self, index: int | slice) -> slice:
         if isinstance(index, slice):
@@ -138,21 +160,6 @@ class Maps:
                 return slice(int(index) % len(self), int(index) % len(self) + 1)
             raise IndexError(f"frame {index} is out of range: there are {len(self)} maps")
         raise IndexError(f"maps are written by maps[i] = map or maps[a:b] = maps (step 1), got index {index!r}")
-
-
-def scaled_float16(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float32 [n ...] as (float16 [n ...], scale float32 [n]) with values = float16 * scale; NaN and inf stay."""
-    flat = values.reshape(len(values), -1)
-    with np.errstate(invalid="ignore", under="ignore"):
-        peak = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0))
-        strange = ~np.isfinite(peak)
-        if strange.any():
-            rest = np.abs(flat[strange])
-            peak[strange] = np.where(np.isfinite(rest), rest, 0).max(axis=1)
-        # a power of two rounds nothing; 2^15 is half the largest float16; 2^-126 is the least normal float32
-        power = np.where(peak > 0, np.maximum(np.frexp(peak)[1] - 15, -126), 0)
-        halves = (flat * np.ldexp(np.float32(1), -power)[:, None]).astype(np.float16)
-        return halves.reshape(values.shape), np.ldexp(np.float32(1), power).astype(np.float32)
 
 
 def _describe(

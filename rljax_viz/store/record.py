@@ -10,7 +10,7 @@ import numpy as np
 from rljax_viz.store import arrays
 from rljax_viz.store.observations import PADDINGS, Padding
 
-VERSION = 1
+VERSION = 2  # 2: every row has a file, so that a missing one is an error; each chunk has its checksum
 KIND = "episodes"
 Columns = Mapping[str, tuple[tuple[int, ...], str]]
 _BLOCK_BYTES = 64 << 20  # what is buffered, all columns together

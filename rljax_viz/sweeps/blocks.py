@@ -2,13 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jax
 import numpy as np
 
-from rljax_viz.store import Maps
+from rljax_viz.store import Claims, Maps
 
 Out = Maps | np.ndarray
 _MOST_ROWS = 4096  # of a block, which is held in memory: three of them at most
@@ -53,8 +53,11 @@ class Block:
         self.maps = {}
 
 
-def plan(outs: Mapping[str, Out], count: int, tile: int) -> list[Block]:
-    """The blocks with anything left to do. A tile is done when every out is a store and has all its rows."""
+def plan(outs: Mapping[str, Out], count: int, tile: int, leave: np.ndarray | None = None) -> list[Block]:
+    """The blocks with anything left to do. A tile is done when every out is a store and has all its rows.
+
+    `leave` is a mask of rows that are left alone: a tile of such rows only is not computed.
+    """
     stores = [out for out in outs.values() if isinstance(out, Maps)]
     size = math.lcm(tile, *(store.shard for store in stores))
     if size > _MOST_ROWS or not stores:
@@ -62,6 +65,8 @@ def plan(outs: Mapping[str, Out], count: int, tile: int) -> list[Block]:
         size = math.ceil(tile / shard) * shard
     every = len(stores) == len(outs)
     done = np.logical_and.reduce([store.done for store in stores]) if every else np.zeros(count, bool)
+    if leave is not None:
+        done |= leave
     blocks = []
     for start in range(0, count, size):
         stop = min(start + size, count)
@@ -69,3 +74,45 @@ def plan(outs: Mapping[str, Out], count: int, tile: int) -> list[Block]:
         if tiles:
             blocks.append(Block(start, stop, tile, tiles))
     return blocks
+
+
+class Turns:
+    """Blocks for this process alone, one after another, and given back when they are written."""
+
+    def __init__(self, stores: Sequence[Maps], claims: Sequence[Claims]):
+        self._pairs = list(zip(stores, claims, strict=True))
+
+    def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Those of `blocks` that nobody else works on now, each without what others have done meanwhile."""
+        for block in blocks:
+            if not self._take(block):
+                continue
+            if self._pairs:
+                rows = slice(block.start, block.stop)
+                done = np.logical_and.reduce([store.done_in(rows) for store, _ in self._pairs])
+                block.tiles = [t for t in block.tiles if not done[t - block.start : block.rows(t).stop - block.start].all()]
+            if block.tiles:
+                yield block
+            else:
+                self.give_back(block)
+
+    def wait(self, block: Block) -> None:
+        """Until nobody else works on `block`."""
+        for store, claims in self._pairs:
+            claims.wait(_shards(store, block))
+
+    def give_back(self, block: Block) -> None:
+        for store, claims in self._pairs:
+            claims.give_back(_shards(store, block))
+
+    def _take(self, block: Block) -> bool:
+        for number, (store, claims) in enumerate(self._pairs):
+            if not claims.take(_shards(store, block)):
+                for other, held in self._pairs[:number]:
+                    held.give_back(_shards(other, block))
+                return False
+        return True
+
+
+def _shards(store: Maps, block: Block) -> range:
+    return range(block.start // store.shard, (block.stop - 1) // store.shard + 1)

@@ -1,10 +1,11 @@
 """One explanation of every frame of a recording: tiles on the device, reading and writing beside it, resumable."""
 
+import itertools
 import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,13 +14,13 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from rljax_viz.store import Maps
-from rljax_viz.sweeps.blocks import Block, Out, plan
+from rljax_viz.store import DamagedStore, Maps, claims_on
+from rljax_viz.sweeps.blocks import Block, Out, Turns, plan
 from rljax_viz.sweeps.program import ONE, map_shapes, program_on
 
 
 class MapSummary(NamedTuple):
-    """What `map_frames` did: of `frames` in all, `skipped` were done before.
+    """What `map_frames` did: of `frames` in all, `skipped` were done before, or by another process.
 
     `frames_per_second` is of the computed ones, without the compilation; `not_finite` of the computed maps hold NaN or
     infinity.
@@ -31,6 +32,19 @@ class MapSummary(NamedTuple):
     compile_seconds: float
     frames_per_second: float
     not_finite: int
+
+
+class UnreadableFrames(RuntimeError):
+    """Some frames could not be read and have no map; all others have theirs. `rows` are [start, stop) of the tiles."""
+
+    def __init__(self, reasons: dict[range, str], frames: int):
+        self.rows = list(reasons)
+        count, first = sum(map(len, self.rows)), min(self.rows, key=lambda rows: rows.start)
+        spans = ", ".join(f"{rows.start} to {rows.stop - 1}" for rows in _joined(self.rows))
+        super().__init__(
+            f"{count} of {frames} frames could not be read and have no map (rows {spans}); all others are done. "
+            f"{reasons[first]}. Put the files back or record anew, then run the same command again"
+        )
 
 
 def map_frames(
@@ -45,20 +59,23 @@ def map_frames(
     tile: int = 32,
     progress: Callable[[int, int], Any] | None = None,
     devices: Sequence[Any] | None = None,
+    span: tuple[int, int] | None = None,
 ) -> Any:
     """`explain(params, frames[i], *rest[i])` for every i, into `out`; `explain(key_i, ...)` if `key` is given.
 
     frames[N H W C] is any array-like (numpy, jax, `Episodes.observations`); each of `rest` (recorded actions, carries)
     has N rows too. The key of frame i is `fold_in(key, i)`, whatever the tiling; where `frames` are chosen rows of a
     recording, `numbers[N]` says which, and frame i gets the key of frame `numbers[i]`. `out` is a `store.Maps` (frames that
-    are done are skipped, so a killed run goes on where it was), a numpy array [N ...], or None; a dict of these if
-    `explain` returns a dict of maps.
+    are done are skipped, so a killed run goes on where it was, and several processes may run the same call at once: each
+    takes whole shards that no other is at), a numpy array [N ...], or None; a dict of these if `explain` returns a dict
+    of maps. `span=(a, b)` leaves all rows but [a, b) alone, for a part of a job; whole shards cost least.
     Returns a `MapSummary`; with `out=None` the maps themselves as numpy [N ...].
     `tile` frames run at once, an equal part on each of `devices` (default: all local ones): 32 stays in a CPU's cache,
-    a GPU likes more. `progress(done, N)` is called after every tile. Memory does not grow with N. Maps that are not
-    finite are kept as they are, counted, and named in one warning.
+    a GPU likes more; where they do not fit into the memory, half as many are tried, with a warning. `progress(done, N)` is
+    called after every tile. Memory does not grow with N. Maps that are not finite are kept as they are, counted, and
+    named in one warning.
     Raises ValueError if `out` or `rest` has another length or shape, or if `key` is given to a deterministic explain
-    or is missing.
+    or is missing; at the end UnreadableFrames, if a store of frames was damaged.
     """
     began = time.perf_counter()
     if tile < 1:
@@ -70,32 +87,72 @@ def map_frames(
     numbers = np.arange(len(frames), dtype=np.uint32) if numbers is None else np.asarray(numbers, np.uint32)
     if numbers.shape != (len(frames),):
         raise ValueError(f"numbers names each of the {len(frames)} frames, got shape {numbers.shape}")
+    leave = _outside(span, len(frames))
     program, split, copies = program_on(explain, key is not None, tuple(devices or jax.local_devices()))
     tile = math.ceil(min(tile, max(len(frames), 1)) / split.num_devices) * split.num_devices
-    blocks = plan(outs, len(frames), tile)
-    todo = sum(rows.stop - rows.start for block in blocks for rows in map(block.rows, block.tiles))
-    tally = _Tally(len(frames) - todo, len(frames), progress)
-    _pump(_Device(program, split, frames, numbers, rest, *jax.device_put((params, key), copies)), blocks, outs, shapes, tally)
+    device = _Device(program, split, frames, numbers, rest, *jax.device_put((params, key), copies))
+    tally = _Tally(int((~leave).sum()), progress)
+    stores = [one for one in outs.values() if isinstance(one, Maps)]
+    stores = stores if len(stores) == len(outs) else []  # arrays do not say what is done: everything is computed
+    with claims_on([store.path for store in stores]) as claims:
+        turns = Turns(stores, claims)
+        while blocks := plan(outs, len(frames), tile, leave):
+            todo = sum(rows.stop - rows.start for block in blocks for rows in map(block.rows, block.tiles))
+            tally.done = tally.total - len(tally.lost) - min(todo, tally.total)
+            try:
+                _pump(device, turns.of(blocks), outs, shapes, tally, turns)
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                tile = _smaller(tile, split.num_devices, error)
+                continue
+            if not stores:
+                break
+            leave |= tally.lost_mask(len(frames))
+            turns.wait(blocks[0])  # what another process has begun, it may finish, or leave behind
     tally.warn(explain)
+    if tally.lost:
+        raise UnreadableFrames(tally.reasons, tally.total)
     if out is None:
         return outs[ONE] if set(outs) == {ONE} else outs
     seconds = time.perf_counter() - began
-    speed = todo / max(seconds - tally.compile_seconds, 1e-9)
-    return MapSummary(
-        len(frames), len(frames) - todo, seconds, tally.compile_seconds, speed, sum(tally.not_finite.values())
-    )
+    speed = tally.computed / max(seconds - tally.compile_seconds, 1e-9)
+    skipped = max(tally.total - tally.computed, 0)
+    return MapSummary(tally.total, skipped, seconds, tally.compile_seconds, speed, sum(tally.not_finite.values()))
+
+
+def _outside(span: tuple[int, int] | None, count: int) -> np.ndarray:
+    """A mask of the rows that are not in `span`."""
+    if span is None:
+        return np.zeros(count, bool)
+    if not 0 <= span[0] <= span[1] <= count:
+        raise ValueError(f"span is (first, last + 1) of the {count} frames, got {span}")
+    rows = np.arange(count)
+    return (rows < span[0]) | (rows >= span[1])
+
+
+def _smaller(tile: int, devices: int, error: Exception) -> int:
+    """Half the tile where memory ran out; raises `error` where it was something else, or the tile is the least."""
+    words = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OOM")
+    if not isinstance(error, MemoryError) and not any(word in str(error) for word in words):
+        raise error
+    if tile <= devices:
+        raise error
+    half = math.ceil(tile / 2 / devices) * devices
+    warnings.warn(f"{tile} frames at once do not fit into the memory: going on with {half}", RuntimeWarning, stacklevel=3)
+    return half
 
 
 @dataclass
 class _Tally:
     """What is counted on the way."""
 
-    done: int
     total: int
     progress: Callable[[int, int], Any] | None
+    done: int = 0
+    computed: int = 0
     compile_seconds: float = 0.0
     not_finite: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
+    reasons: dict[range, str] = field(default_factory=dict)
 
     def add(self, rows: slice, finite: Mapping[str, jax.Array]) -> None:
         for name, good in finite.items():
@@ -104,8 +161,19 @@ class _Tally:
                 self.not_finite[name] = self.not_finite.get(name, 0) + len(bad)
                 self.first.setdefault(name, rows.start + int(bad[0]))
         self.done += rows.stop - rows.start
+        self.computed += rows.stop - rows.start
         if self.progress is not None:
-            self.progress(self.done, self.total)
+            self.progress(min(self.done, self.total), self.total)
+
+    @property
+    def lost(self) -> list[int]:
+        """The rows that could not be read."""
+        return [row for rows in self.reasons for row in rows]
+
+    def lost_mask(self, count: int) -> np.ndarray:
+        mask = np.zeros(count, bool)
+        mask[self.lost] = True
+        return mask
 
     def warn(self, explain: Callable) -> None:
         who = getattr(explain, "__name__", type(explain).__name__)
@@ -127,18 +195,36 @@ class _Device(NamedTuple):
     params: Any
     key: Any
 
-    def read(self, block: Block) -> Any:
-        """The observations and the rest of a block, and no more than its open tiles need."""
-        span = block.span()
+    def read(self, block: Block) -> tuple[Any, dict[int, str]]:
+        """The observations and the rest of a block, no more than its open tiles need; and which tiles are damaged, why."""
+        try:
+            return self._rows(block.span()), {}
+        except DamagedStore:
+            pass
+        parts, damaged = {}, {}
+        for first in block.tiles:
+            try:
+                parts[first] = self._rows(block.rows(first))
+            except DamagedStore as error:
+                damaged[first] = str(error)
 
-        def rows(array: Any) -> np.ndarray:
-            return np.asarray(array[span], jax.dtypes.canonicalize_dtype(array.dtype))
+        def whole(array: Any) -> np.ndarray:
+            span = block.span()
+            return np.zeros((span.stop - span.start, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype))
 
-        return jax.tree.map(rows, (self.frames, self.rest))
+        data = jax.tree.map(whole, (self.frames, self.rest))
+        for first, part in parts.items():
+            rows, offset = block.rows(first), block.tiles[0]
+            for into, values in zip(jax.tree.leaves(data), jax.tree.leaves(part), strict=True):
+                into[rows.start - offset : rows.stop - offset] = values
+        return data, damaged
 
-    def launch(self, block: Block, first: int, data: Any) -> Any:
+    def _rows(self, rows: slice) -> Any:
+        return jax.tree.map(lambda a: np.asarray(a[rows], jax.dtypes.canonicalize_dtype(a.dtype)), (self.frames, self.rest))
+
+    def launch(self, block: Block, first: int, offset: int, data: Any) -> Any:
         """Starts one tile and does not wait for it; a short tile repeats its last row, so that there is one shape."""
-        rows, offset = block.rows(first), block.tiles[0]
+        rows = block.rows(first)
         missing = block.tile - (rows.stop - rows.start)
 
         def cut(array: np.ndarray) -> np.ndarray:
@@ -150,10 +236,14 @@ class _Device(NamedTuple):
         return self.program(jax.device_put(numbers, self.split), obs, rest, self.params, self.key)
 
 
-def _pump(device: _Device, blocks: list[Block], outs: dict, shapes: dict, tally: _Tally) -> None:
+def _pump(device: _Device, blocks: Iterator[Block], outs: dict, shapes: dict, tally: _Tally, turns: Turns) -> None:
     """Reads block k+1, computes block k and writes block k-1, all at once; an exception in any of them ends it here."""
     flying: deque[tuple[Block, int, Any]] = deque()
     written: deque[Future] = deque()
+
+    def keep(block: Block) -> None:
+        block.write(outs)
+        turns.give_back(block)
 
     def settle() -> None:
         block, first, (maps, finite) = flying.popleft()
@@ -161,18 +251,33 @@ def _pump(device: _Device, blocks: list[Block], outs: dict, shapes: dict, tally:
         if first == block.tiles[-1]:
             while len(written) > 1:  # one block waits while one is written: a slow disk does not fill the memory
                 written.popleft().result()
-            written.append(writer.submit(block.write, outs))
+            written.append(writer.submit(keep, block))
         tally.add(block.rows(first), finite)
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead: deque[Future] = deque(reader.submit(device.read, block) for block in blocks[:1])
-        for number, block in enumerate(blocks):
-            data = ahead.popleft().result()
-            ahead.extend(reader.submit(device.read, following) for following in blocks[number + 1 : number + 2])
+        ahead: deque[tuple[Block, Future]] = deque()
+
+        def look_ahead() -> None:
+            for block in itertools.islice(blocks, 1):
+                ahead.append((block, reader.submit(device.read, block)))
+
+        look_ahead()
+        while ahead:
+            block, reading = ahead.popleft()
+            data, damaged = reading.result()
+            look_ahead()
+            offset = block.tiles[0]
+            for first, why in damaged.items():
+                rows = block.rows(first)
+                tally.reasons[range(rows.start, rows.stop)] = why
+            block.tiles = [first for first in block.tiles if first not in damaged]
+            if not block.tiles:
+                turns.give_back(block)
+                continue
             block.allocate(shapes)
             for first in block.tiles:
                 clock = time.perf_counter()
-                flying.append((block, first, device.launch(block, first, data)))
+                flying.append((block, first, device.launch(block, first, offset, data)))
                 tally.compile_seconds = tally.compile_seconds or time.perf_counter() - clock
                 if len(flying) > 1:  # fetch one tile while the next is computed
                     settle()
@@ -180,6 +285,17 @@ def _pump(device: _Device, blocks: list[Block], outs: dict, shapes: dict, tally:
             settle()
         while written:
             written.popleft().result()
+
+
+def _joined(every: list[range]) -> list[range]:
+    """Neighbouring ranges as one."""
+    joined: list[range] = []
+    for rows in sorted(every, key=lambda rows: rows.start):
+        if joined and joined[-1].stop == rows.start:
+            joined[-1] = range(joined[-1].start, rows.stop)
+        else:
+            joined.append(rows)
+    return joined
 
 
 def _label(name: str, what: str) -> str:

@@ -171,6 +171,6 @@ def test_refusals(tmp_path, frames):
     with pytest.raises(IndexError, match="only the first index may be an array"):
         store.frames[[0, 1], [0, 1]]
     text = (tmp_path / "e.zarr/zarr.json").read_text()
-    (tmp_path / "e.zarr/zarr.json").write_text(text.replace('"version": 1', '"version": 7'))
+    (tmp_path / "e.zarr/zarr.json").write_text(text.replace('"version": 2', '"version": 7'))
     with pytest.raises(ValueError, match="update rljax_viz"):
         Episodes(tmp_path / "e.zarr")

@@ -6,7 +6,7 @@ import xarray
 import zarr
 
 from rljax_viz.store import Episodes, create_maps, open_maps
-from rljax_viz.store.maps import scaled_float16
+from rljax_viz.store.codes import encode
 
 ATTRIBUTES = {"preset": {"game": "Pong", "stack": 4}, "checkpoint": "ab12", "units": "value per unit of obs"}
 
@@ -33,7 +33,8 @@ def test_float16_is_true_at_any_magnitude(tmp_path, size):
 
 def test_a_frame_with_small_and_large_values():
     want = np.array([[1e6, 1.0, 1e-2, 0.0, -1e6]], np.float32)
-    halves, scale = scaled_float16(want)
+    stored = encode(want, "float16")
+    halves, scale = stored["map"], stored["scale"]
     assert np.log2(scale[0]) % 1 == 0 and halves.dtype == np.float16
     np.testing.assert_allclose(halves * scale, want, rtol=2**-11)
 

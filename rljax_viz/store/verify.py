@@ -1,0 +1,92 @@
+"""Reads a store from end to end: is everything there, and as it was written?"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rljax_viz.store import arrays
+from rljax_viz.store.arrays import DamagedStore, StoredArray
+from rljax_viz.store.episodes import Episodes
+from rljax_viz.store.maps import KIND, VERSION, open_maps
+
+
+class Fault(NamedTuple):
+    """Rows [start, stop) of one array that cannot be read, and why."""
+
+    array: str
+    start: int
+    stop: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.array}, rows {self.start} to {self.stop - 1}: {self.why}"
+
+
+class Report(NamedTuple):
+    """`written` of `rows` rows are there; `faults` of them are damaged; `not_finite` maps hold NaN or infinity."""
+
+    path: Path
+    rows: int
+    written: int
+    faults: list[Fault]
+    not_finite: int = 0
+
+    @property
+    def damaged(self) -> np.ndarray:
+        """bool [rows]: which rows any fault touches."""
+        rows = np.zeros(self.rows, bool)
+        for fault in self.faults:
+            rows[fault.start : fault.stop] = True
+        return rows
+
+
+def verify(path: str | os.PathLike, watch: Callable[[int, int], None] = lambda done, all: None) -> Report:
+    """Every checksum of the episodes or maps at `path`, a file at a time; `watch(rows, all rows)`.
+
+    Finds files that are missing, cut off or changed; of maps, only those that are marked as done are asked for.
+    Raises FileNotFoundError or ValueError if there is no store of ours.
+    """
+    try:
+        arrays.read_group(Path(path), KIND, VERSION)
+    except ValueError:
+        return _verify_episodes(Path(path), watch)
+    return _verify_maps(Path(path), watch)
+
+
+def _verify_episodes(path: Path, watch: Callable[[int, int], None]) -> Report:
+    episodes, faults = Episodes(path), []
+    every = [(name, column, at) for name, column in episodes.columns.items() for at in range(0, len(column), column.shard)]
+    for number, (name, column, at) in enumerate(every):
+        faults += _faults(name, column, np.arange(at, min(at + column.shard, len(column))))
+        watch((number + 1) * len(episodes) // len(every), len(episodes))
+    return Report(path, len(episodes), len(episodes), faults)
+
+
+def _verify_maps(path: Path, watch: Callable[[int, int], None]) -> Report:
+    maps, faults, not_finite = open_maps(path), [], 0
+    columns = {name: StoredArray(path / name, strict=True) for name in maps.parts}
+    marks = StoredArray(path / "done")
+    done = maps.done
+    for rows in maps.shards():
+        faults += _faults("done", marks, np.arange(rows.start, rows.stop))
+        written = rows.start + np.flatnonzero(done[rows])
+        if len(written):
+            found = [fault for name, column in columns.items() for fault in _faults(name, column, written)]
+            if not found:
+                values = maps[written].reshape(len(written), -1)
+                not_finite += int((~np.isfinite(values).all(axis=1)).sum())
+            faults += found
+        watch(rows.stop, len(maps))
+    return Report(path, len(maps), int(done.sum()), faults, not_finite)
+
+
+def _faults(name: str, column: StoredArray, rows: np.ndarray) -> list[Fault]:
+    """At most one fault: a file is read as a whole."""
+    try:
+        column[rows]
+    except DamagedStore as error:
+        return [Fault(name, int(rows[0]), int(rows[-1]) + 1, str(error).split("cannot be read: ")[-1])]
+    return []

@@ -116,12 +116,29 @@ def play(
 
 
 def explain(
-    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games (rljax-viz play --record)")],
-    method: Annotated[UseAppendAction[list[str]], arg(help="may be given several times; `all` is every method")],
-    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:3, logit:chosen, or logits (SARFA); several times")],
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games, or its episodes.zarr")],
+    method: Annotated[
+        UseAppendAction[list[str]], arg(help="may be given several times; `all` is every method")
+    ] = [],  # noqa: B006  (tyro copies it)
+    methods: Annotated[str, arg(metavar="A,B,C", help="several methods in ONE pass, which share what they can")] = "",
+    score: Annotated[
+        UseAppendAction[list[str]], arg(help="value, logit:3, logit:chosen, or logits (SARFA); several times")
+    ] = [],  # noqa: B006
+    agent: Annotated[
+        str | None,
+        arg(help="who looks, if not who played: zoo:NAME, a run, module:function, FILE.cleanrl_model"),
+    ] = None,
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
     steps: Annotated[int | None, arg(help="of the integrated gradients")] = None,
-    tile: Annotated[int, arg(help="frames computed at once: 32 stays in a CPU's cache, a GPU likes 1024")] = 32,
+    tile: Annotated[int | None, arg(help="frames computed at once; by default a short measurement decides")] = None,
+    store_as: Annotated[
+        Literal["float16", "uint8", "float32"], arg(help="uint8 takes half of float16, exact to 0.2 percent of a map's range")
+    ] = "float16",
+    dry_run: Annotated[bool, arg(help="say frames, seconds and gigabytes, and do nothing")] = False,
+    verify: Annotated[
+        bool, arg(help="first check every checksum of the recording and its maps; damaged maps are made again")
+    ] = False,
+    shard_range: Annotated[str, arg(metavar="I/N", help="do the I-th of N parts (0 to N-1), as in a SLURM array")] = "0/1",
     update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
     seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
     dtype: Annotated[
@@ -130,18 +147,90 @@ def explain(
 ) -> None:
     """Explain every recorded step, into the run's maps/; what is there already is not computed again.
 
+    A killed command goes on where it was; several at once share the work.
+
     Example: rljax-viz explain runs/demo --method guided_backprop --method grad_cam --score value
     """
     from .explain import METHODS
-    from .runs import explain_run, load_agent
+    from .runs import estimate_run, explain_run, load_agent
 
-    methods = list(METHODS) if "all" in method else method
-    options = {name: {"steps": steps} for name in methods if name.endswith("integrated_gradients") and steps}
-    agent = load_agent(run, update=update, seed_index=seed_index, dtype=dtype)
+    run = run.parent if run.name == "episodes.zarr" else run
+    if verify:
+        good = _verify(run, mend=True)
+        if not (method or methods):
+            raise SystemExit(0 if good else 1)
+    together = [name.strip() for name in methods.split(",") if name.strip()]
+    if bool(method) == bool(together) or not score:
+        raise ValueError("say what to explain: --method NAME (or --methods A,B,C, in one pass) and --score NAME; e.g. value")
+    chosen = together or (list(METHODS) if "all" in method else method)
+    options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps}
+    if agent is None and not any((run / name).exists() for name in ("config.json", "agent.json")) and run.exists():
+        raise ValueError(f"{run} does not say who played: name the agent that is to look, e.g. --agent zoo:Breakout-v5")
+    loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
+    rest: dict[str, Any] = {"layer": layer, "options": options, "tile": tile, "dtype": store_as}
+    rest["any_checkpoint"] = agent is not None
     with _bars() as watch:
-        done = explain_run(agent, run, methods, score, layer=layer, options=options, tile=tile, watch=watch)
+        if dry_run:
+            estimates = estimate_run(loaded, run, chosen, score, **rest, watch=watch)
+        else:
+            part = _part(shard_range)
+            done = explain_run(loaded, run, chosen, score, **rest, together=bool(together), part=part, watch=watch)
+    if dry_run:
+        _print_estimates(estimates)
+        return
     _print_explained(done)
     print(f"Next: rljax-viz report {run}")
+
+
+def verify(
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games and maps")],
+    mend: Annotated[bool, arg(help="throw damaged maps away: the same explain command makes them again")] = False,
+) -> None:
+    """Read a recording and its maps from end to end, and compare every checksum.
+
+    Example: rljax-viz verify runs/demo
+    """
+    if not _verify(run.parent if run.name == "episodes.zarr" else run, mend=mend):
+        raise SystemExit(1)
+
+
+def import_games(
+    source: Annotated[Positional[str], arg(metavar="SOURCE", help="games.npz, a folder of PNGs, a video, or minari:NAME")],
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="the directory to write to")],
+    env: Annotated[str, arg(help="which game it is: Breakout-v5")],
+    preset: Annotated[str | None, arg(help="how it was shown; by default the usual one of the game")] = None,
+    channels_first: Annotated[bool, arg(help="the frames are [N c H W]")] = False,
+    overwrite: Annotated[bool, arg(help="replace what was recorded there before, and its maps")] = False,
+) -> None:
+    """Take in games that were recorded elsewhere, for `explain --agent`.
+
+    Example: rljax-viz import games.npz runs/games --env Breakout-v5
+    """
+    from .envs import default_preset, make_preset
+    from .runs import import_recording
+
+    shown = make_preset(preset or default_preset(env), env)
+    with _bars() as watch:
+        path = import_recording(
+            source, run, shown, channels_first=channels_first, overwrite=overwrite,
+            watch=lambda done, all: watch("steps read", done, all),
+        )  # fmt: skip
+    _print_episodes(path)
+    print(f"Next: rljax-viz explain {run} --agent zoo:{env} --method guided_backprop --score value")
+
+
+def export_games(
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games")],
+    target: Annotated[Positional[str], arg(metavar="TARGET", help="games.npz, a folder, games.mkv or .mp4, minari:NAME")],
+) -> None:
+    """Write recorded games for other programs: .npz, a folder of PNGs, a video, or a Minari dataset.
+
+    Example: rljax-viz export runs/demo games.npz
+    """
+    from .runs import export_recording
+
+    with _bars() as watch:
+        print(export_recording(run, target, watch=lambda done, all: watch("steps written", done, all)))
 
 
 def report(
@@ -293,6 +382,54 @@ def _print_explained(done: list[Any]) -> None:
     Console().print(table)
 
 
+def _print_estimates(estimates: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "score", "layer", "frames to do", "seconds", "GB at most")
+    table.columns[0].no_wrap = True
+    for one in estimates:
+        seconds, size = f"{one.seconds:,.0f}", f"{one.gigabytes:.3g}"
+        table.add_row(one.method, one.score, one.layer or "", f"{one.frames:,}", seconds, size)
+    Console().print(table)
+    seconds, size = sum(one.seconds for one in estimates), sum(one.gigabytes for one in estimates)
+    print(f"{seconds:,.0f} s ({seconds / 3600:.2g} h) on this machine, {size:.3g} GB at most; nothing was written")
+
+
+def _part(text: str) -> tuple[int, int]:
+    try:
+        number, _, parts = text.partition("/")
+        return int(number), int(parts)
+    except ValueError:
+        raise ValueError(f"--shard-range is I/N, e.g. 0/8 to 7/8; got {text!r}") from None
+
+
+def _verify(run: Path, mend: bool) -> bool:
+    """Prints what every store of `run` holds and what is damaged; whether all is well."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runs import verify_run
+
+    with _bars() as watch:
+        reports = verify_run(run, mend=mend, watch=watch)
+    table = Table("store", "rows", "there", "damaged", "not finite", "")
+    table.columns[0].no_wrap = True
+    for report in reports:
+        damaged, faults = int(report.damaged.sum()), "; ".join(map(str, report.faults))
+        row = (f"{report.rows:,}", f"{report.written:,}", f"{damaged:,}", f"{report.not_finite:,}", escape(faults))
+        table.add_row(report.path.name, *row)
+    Console().print(table)
+    bad = [report for report in reports if report.faults]
+    for report in bad:
+        maps = report.path.parent.name == "maps"
+        mended = "damaged maps were thrown away" if mend else "`--mend` throws damaged maps away"
+        fix = f"{mended}, and the same explain command makes them again" if maps else "put the files back, or record anew"
+        print(f"{report.path}: {fix}")
+    return not bad
+
+
 def _print_episodes(path: Path) -> None:
     from .store import Episodes
 
@@ -331,13 +468,14 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 def main() -> None:
     """Entry point of `rljax-viz`."""
     warnings.formatwarning = _plain_warning
-    commands = {f.__name__: f for f in (demo, train, play, explain, report, zoo, doctor)}
+    commands: dict[str, Callable] = {f.__name__: f for f in (demo, train, play, explain, report, verify)}
+    commands |= {"import": import_games, "export": export_games, "zoo": zoo, "doctor": doctor}
     _settle_process()
     try:
         tyro.extras.subcommand_cli_from_dict(
             commands, prog="rljax-viz", description="See what a deep-RL agent sees. Begin with: rljax-viz demo"
         )
-    except (ValueError, FileNotFoundError, FileExistsError, ImportError, KeyError) as error:
+    except (ValueError, OSError, ImportError, KeyError) as error:
         if os.environ.get("RLJAX_VIZ_TRACEBACK"):
             raise
         print(f"rljax-viz: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)

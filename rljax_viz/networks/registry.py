@@ -12,9 +12,11 @@ from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.minatar import MinAtar
 from rljax_viz.networks.nature import Nature
 from rljax_viz.networks.nature_dueling import NatureDueling
+from rljax_viz.networks.nature_q import NatureQ
 
 _NETWORKS: dict[str, type[nn.Module]] = {
     "nature": Nature,
+    "nature-q": NatureQ,
     "nature-dueling": NatureDueling,
     "minatar": MinAtar,
     "coinrun": CoinRun,

@@ -1,9 +1,6 @@
 """The same sheet, step after step: saliency.mp4."""
 
-import contextlib
 import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+from .film import encode
 from .overlay import colours
 from .recording import MapSeries, Recording, check_maps
 from .words import method_name, score_words
@@ -64,7 +62,7 @@ def write_video(
             if progress:
                 progress(t + 1, len(recording))
 
-    return _encode(Path(path), pictures(), sheet.size, fps)
+    return encode(Path(path), pictures(), sheet.size, fps)
 
 
 _OF = {"frame": "step", "episode": "episode", "global": "whole video"}
@@ -103,31 +101,3 @@ def _write_words(picture: "Image", recording: Recording, t: int, names: Sequence
     left = picture.width - 12 - font(16).getlength(words)
     pen.rectangle((left - 16, 8, picture.width, 46), fill=PAGE)  # a long title gives way
     pen.text((picture.width - 12, 27), words, SOFT, font(16), anchor="rm")
-
-
-def _encode(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], fps: int) -> Path:
-    import imageio_ffmpeg  # brings its own encoder; only needed here
-
-    temporary = path.with_name(f".{path.stem}.part.mp4")
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(fps), "-i", "-"]
-    # +faststart puts the index first: a page plays the video before all of it has come
-    command += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "20", "-preset", "veryfast"]
-    command += ["-movflags", "+faststart", str(temporary)]
-    try:
-        # Not imageio_ffmpeg.write_frames: it starts the encoder through os.fork, which may deadlock beside jax.
-        with tempfile.TemporaryFile() as said:
-            pipe = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
-            with contextlib.suppress(BrokenPipeError), pipe:  # it says below why it stopped
-                assert pipe.stdin is not None
-                for picture in pictures:
-                    pipe.stdin.write(np.ascontiguousarray(picture).tobytes())
-            said.seek(0)
-            if pipe.returncode:
-                reason = said.read().decode(errors="replace").strip() or "it gave no reason"
-                raise RuntimeError(f"The video encoder stopped while writing {path}: {reason}. Is the folder there and "
-                                   "writable, and the disk not full?")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

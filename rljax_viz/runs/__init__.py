@@ -5,8 +5,10 @@ from .checkpoints import Checkpoints
 from .config import ALGORITHMS, RunConfig, default_network, make_config
 from .demo import DEMO_METHODS, DEMO_OPTIONS, DEMO_SCORES, Demo, run_demo
 from .doctor import Finding, diagnose
-from .explain import Explained, explain_run, make_explain
+from .exchange import export_recording, import_recording
+from .explain import Estimate, Explained, estimate_run, explain_run, verify_run
 from .export import export_agent
+from .mapping import make_explain
 from .metrics import read_metrics
 from .page import eventful_steps, report_run
 from .play import Evaluation, evaluate, record
@@ -22,6 +24,7 @@ __all__ = [
     "Agent",
     "Checkpoints",
     "Demo",
+    "Estimate",
     "Evaluation",
     "Explained",
     "Finding",
@@ -32,10 +35,13 @@ __all__ = [
     "choose_steps",
     "default_network",
     "diagnose",
+    "estimate_run",
     "evaluate",
     "eventful_steps",
     "explain_run",
     "export_agent",
+    "export_recording",
+    "import_recording",
     "load_agent",
     "make_config",
     "make_explain",
@@ -47,4 +53,5 @@ __all__ = [
     "report_run",
     "run_demo",
     "train_run",
+    "verify_run",
 ]

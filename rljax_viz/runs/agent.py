@@ -15,6 +15,7 @@ from .. import zoo
 from ..envs import Env, Preset, check_same_view, make
 from ..networks import make as make_network
 from ..transforms import fast_convs, tags
+from . import foreign
 from .checkpoints import Checkpoints
 from .config import RunConfig
 from .train import make_loop
@@ -56,7 +57,11 @@ class Agent(NamedTuple):
 def parameter_hash(params: Any) -> str:
     """Sixteen hexadecimal digits that change with any parameter."""
     digest = hashlib.sha256()
-    for path, leaf in sorted(flax.traverse_util.flatten_dict(params, sep="/").items()):
+    if isinstance(params, dict):
+        leaves = flax.traverse_util.flatten_dict(params, sep="/").items()
+    else:  # a stranger's tree
+        leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    for path, leaf in sorted(leaves, key=lambda pair: pair[0]):
         digest.update(path.encode() + np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]
 
@@ -67,6 +72,8 @@ def load_agent(
     """The agent of a run's directory (newest checkpoint, or that of `update`; of several seeds the `seed_index`-th),
     of a directory that `play` made, or of the zoo by name: `load_agent("zoo:Breakout-v5")`. `dtype`, "float32" or
     "bfloat16", is what its network computes in, whatever it was trained in.
+    Agents that were not made here (`runs/foreign.py`): `load_agent("my_agents:make_pong")` calls a function that returns
+    `(f, params, preset)`; `load_agent("runs/.../x.cleanrl_model")` reads a checkpoint of CleanRL's JAX agents.
 
     Raises FileNotFoundError or ValueError with what there is.
     """
@@ -74,11 +81,21 @@ def load_agent(
     if text.startswith("zoo:"):
         return _from_zoo(text.removeprefix("zoo:"), dtype)
     run = Path(source)
+    if text.endswith(foreign.SUFFIX):
+        return _from_elsewhere(foreign.load_cleanrl(run), dtype)
+    if foreign.is_entry(text) and not run.exists():
+        return _from_elsewhere(foreign.load_entry(text), dtype)
     if (run / "agent.json").exists():
         return load_agent(json.loads((run / "agent.json").read_text())["agent"], dtype=dtype)
     if not run.exists() and text in zoo.names():
         return _from_zoo(text, dtype)
     return _from_run(run, update, seed_index, dtype)
+
+
+def _from_elsewhere(fields: dict[str, Any], dtype: str | None) -> Agent:
+    if dtype is not None:
+        raise ValueError(f"{fields['name']} computes in the dtype that it was written in; leave --dtype out")
+    return Agent(checkpoint=parameter_hash(fields["params"]), **fields)
 
 
 def _from_zoo(name: str, dtype: str | None) -> Agent:

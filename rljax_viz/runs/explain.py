@@ -1,23 +1,25 @@
 """Methods and scores by name over a recording, into `maps/<method>-<score>[-<layer>].zarr` of its run."""
 
-import difflib
+import functools
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..explain import METHODS, last_frame, record, rise_masks, scores
-from ..store import Episodes, create_maps, map_name
-from ..sweeps import map_frames
+from ..envs import Preset, check_same_view
+from ..explain import METHODS, explain_many
+from ..store import Episodes, Maps, Report, create_maps, map_name, open_maps, verify
+from ..sweeps import best_tile, map_frames, measure
 from .agent import Agent
+from .mapping import data_for, explain_shape, make_explain, scores_for, units
 
 Watch = Callable[[str, int, int], None]
-VECTORS = ("logits", "q")
-COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
-BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, random masks for RISE
+MEASURED = 2000  # frames: for fewer, finding the best tile takes longer than it saves
+TILE = 32
 
 
 class Explained(NamedTuple):
@@ -32,40 +34,33 @@ class Explained(NamedTuple):
     frames_per_second: float
 
 
-def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
-    """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
+class Estimate(NamedTuple):
+    """What a job would take: `frames` to do of one set of maps, `seconds` on this machine, `gigabytes` on disk at most."""
 
-    `explain(key, params, obs, action)` for a random method. `agent.f` with the recorded action; sums over the newest
-    frame's channels, and over those of a layer's map. What a method needs besides (`METHODS[method].needs`) comes in
-    `options`.
-    Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
-    """
-    if method not in METHODS:
-        near = difflib.get_close_matches(method, METHODS, 1)
-        meant = f", did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no method {method!r}{meant} There are {', '.join(METHODS)}")
-    entry = METHODS[method]
-    options = {**entry.options, **options}
-    if entry.needs_layer:
-        layer = layer or next(iter(agent.layers))
-        if layer not in agent.layers:
-            raise ValueError(f"{agent.network} has no layer {layer!r}; it has {', '.join(agent.layers)}")
-        options = {"layer": layer, **options}
-    elif layer is not None:
-        raise ValueError(f"{method} takes no layer; those that do: {[m for m, e in METHODS.items() if e.needs_layer]}")
-    if method in COMPARES and score not in VECTORS:
-        raise ValueError(f"{method} compares all actions, not one score: choose {' or '.join(VECTORS)}, not {score!r}")
-    what = scores.vector(score) if entry.vector and score in VECTORS else scores.parse(score)
-    explain = entry.factory(record(agent.f), what, **options)
-    channels = agent.obs_shape[-1] // agent.preset.stack
+    method: str
+    score: str
+    layer: str | None
+    frames: int
+    seconds: float
+    gigabytes: float
 
-    def one(*args: Any) -> Any:
-        map = explain(*args)
-        if entry.resolution == "obs" and map.ndim == 3:
-            return last_frame(map, channels)
-        return map.sum(-1) if map.ndim == 3 else map
 
-    return one
+@dataclass(frozen=True)
+class _Job:
+    """One set of maps to make."""
+
+    method: str
+    score: str
+    layer: str | None
+    explain: Callable
+    random: bool
+    shape: tuple[int, ...]
+    attributes: dict[str, Any]
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
 
 def explain_run(
@@ -77,104 +72,203 @@ def explain_run(
     layer: str | None = None,
     rows: np.ndarray | None = None,
     options: dict[str, dict[str, Any]] | None = None,
-    tile: int = 32,
+    tile: int | None = TILE,
+    together: bool = False,
+    dtype: str = "float16",
+    part: tuple[int, int] = (0, 1),
+    any_checkpoint: bool = False,
     watch: Watch = lambda name, done, all: None,
 ) -> list[Explained]:
-    """Every method for every score over `run/episodes.zarr` (or over its `rows`), resumable.
+    """Every method for every score over `run/episodes.zarr` (or over its `rows`), resumable, in several processes at once.
 
-    `options` holds static choices by method: `{"integrated_gradients": {"steps": 10}}`. Maps of another checkpoint or
-    another setting are refused, not mixed. Raises FileNotFoundError where nothing has been recorded; ValueError for
-    a recording of another agent.
+    `options` holds static choices by method: `{"integrated_gradients": {"steps": 10}}`. `tile=None` measures which one
+    is fastest; maps that were begun keep theirs. `together` makes all maps in one pass, which share what they have in
+    common. `dtype` is how maps are stored: "float16", "uint8" or "float32". `part=(i, n)` does the i-th of n parts of
+    the frames. Maps of another checkpoint or another setting are refused, not mixed.
+    Raises FileNotFoundError where nothing has been recorded; ValueError for a recording of another game or view, or (but
+    for `any_checkpoint`) of another agent; UnreadableFrames at the end if the recording is damaged.
     """
-    episodes = Episodes(run / "episodes.zarr")
-    if (have := episodes.attributes["checkpoint"]) != agent.checkpoint:
+    episodes = open_recording(agent, run, any_checkpoint)
+    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {})
+    if rows is not None and len(rows) < len(episodes):
+        return [_chosen_rows(agent, episodes, job, rows, tile or TILE, dtype, watch) for job in jobs]
+    groups: list[list[_Job]] = [jobs] if together and jobs else [[job] for job in jobs]
+    return [done for group in groups for done in _whole(agent, episodes, group, tile, dtype, part, watch)]
+
+
+def estimate_run(
+    agent: Agent,
+    run: Path,
+    methods: Sequence[str],
+    score_names: Sequence[str],
+    *,
+    layer: str | None = None,
+    options: dict[str, dict[str, Any]] | None = None,
+    tile: int | None = TILE,
+    dtype: str = "float16",
+    any_checkpoint: bool = False,
+    watch: Watch = lambda name, done, all: None,
+) -> list[Estimate]:
+    """What `explain_run` with these arguments would take, from half a second of each method; writes nothing."""
+    episodes = open_recording(agent, run, any_checkpoint)
+    found = []
+    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {})
+    for number, job in enumerate(jobs):
+        watch("measuring", number, len(jobs))
+        todo = len(episodes)
+        if (job.path / "zarr.json").exists():
+            todo -= int(open_maps(job.path).done.sum())
+        size = math.prod(job.shape) * np.dtype(dtype).itemsize + 6
+        seconds = 0.0
+        if todo:
+            given = {"rest": (_actions(episodes),), "key": _key([job]), "tile": tile or TILE}
+            seconds = todo / measure(job.explain, agent.params, episodes.observations, **given)
+        found.append(Estimate(job.method, job.score, job.layer, todo, seconds, todo * size / 1e9))
+    watch("measuring", len(jobs), len(jobs))
+    return found
+
+
+def verify_run(run: Path, *, mend: bool = False, watch: Watch = lambda name, done, all: None) -> list[Report]:
+    """The checksums of the recording and of all maps of a run. With `mend`, files of damaged maps are thrown away, so that
+    `explain_run` makes them again; damaged frames can only be put back, or recorded anew.
+    """
+    paths = [run / "episodes.zarr", *sorted((run / "maps").glob("*.zarr"))]
+    reports = [verify(path, functools.partial(watch, path.name)) for path in paths if path.exists()]
+    if not reports:
+        fix = f"record some games, rljax-viz play {run} --record"
+        raise FileNotFoundError(f"{run} holds neither episodes.zarr nor maps: {fix}")
+    for report in reports:
+        if mend and report.path.parent.name == "maps":
+            maps = open_maps(report.path)
+            for number, rows in enumerate(maps.shards()):
+                if report.damaged[rows].any():
+                    maps.discard(number)
+    return reports
+
+
+def open_recording(agent: Agent, run: Path, any_checkpoint: bool = False) -> Episodes:
+    """`run/episodes.zarr`, if this agent can be shown it. Raises ValueError with the fix if not."""
+    path = run / "episodes.zarr"
+    if not path.exists():
+        raise FileNotFoundError(f"{run} holds no recording (episodes.zarr): rljax-viz play {run} --record")
+    episodes = Episodes(path)
+    if not len(episodes):
+        raise ValueError(f"{path} holds no steps yet: rljax-viz play {run} --record --overwrite")
+    if episodes.frames.dtype != np.uint8:
+        raise ValueError(f"{path}/frames are {episodes.frames.dtype}, expected uint8 (0..255): write them as they were seen")
+    if "preset" in episodes.attributes:
+        try:
+            check_same_view(Preset.from_json(episodes.attributes["preset"]), agent.preset, agent.name)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be shown to this agent: {error}") from None
+    shape = episodes.observations.shape[1:]
+    if shape != tuple(agent.obs_shape):
+        order = ". Its channels stand first: frames are [N H W C]" if sorted(shape) == sorted(agent.obs_shape) else ""
+        raise ValueError(f"{path} holds observations {list(shape)}, {agent.name} sees {list(agent.obs_shape)}{order}")
+    have = episodes.attributes.get("checkpoint")
+    if have not in (None, agent.checkpoint) and not any_checkpoint:
         raise ValueError(
             f"{run} holds games of checkpoint {have}, this agent is {agent.checkpoint}. Record its own: "
-            f"rljax-viz play {run} --record --overwrite"
+            f"rljax-viz play {run} --record --overwrite; or name the agent that is to look at them: --agent"
         )
-    done = []
+    return episodes
+
+
+def _jobs(agent, run, episodes, methods, score_names, layer, options) -> list[_Job]:
+    jobs = []
     for method in methods:
-        for score in _scores_for(agent, method, score_names):
-            done.append(_one(agent, run, episodes, method, score, layer, rows, (options or {}).get(method, {}), tile, watch))
-    return done
+        for score in scores_for(agent, method, score_names):
+            if score.endswith("chosen") and "action" not in episodes:
+                raise ValueError(f"{episodes.path} holds no actions, so {score!r} has no meaning; take {score[:-6]}greedy")
+            entry = METHODS.get(method)
+            at = (layer or next(iter(agent.layers), None)) if entry and entry.needs_layer else None
+            chosen = options.get(method, {})
+            explain = make_explain(agent, method, score, at, **data_for(agent, method, episodes), **chosen)
+            random = bool(entry and entry.random)
+            attributes = {
+                "method": method, "score": score, "layer": at, "options": chosen, "checkpoint": agent.checkpoint,
+                "agent": agent.name, "preset": agent.preset.to_json(), "units": units(method, score),
+                "aggregation": "newest frame, channels summed", "dtype": agent.dtype, "key": 0 if random else None,
+            }  # fmt: skip
+            shape = explain_shape(agent, explain, jax.random.key(0) if random else None)
+            path = run / "maps" / map_name(method, score, at)
+            jobs.append(_Job(method, score, at, explain, random, shape, attributes, path))
+    return jobs
 
 
-def _scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequence[str]:
-    """What a method can explain of `score_names`: one score, or all actions, which are taken if none of them is."""
-    if method not in METHODS or not METHODS[method].vector:
-        return [name for name in score_names if name not in VECTORS] or score_names
-    if method not in COMPARES:
-        return score_names
-    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
-    have = [name for name in VECTORS if getattr(out, name) is not None]
-    return [name for name in score_names if name in have] or have[:1]
+def _actions(episodes: Episodes) -> Any:
+    """The recorded actions; zeros where none were recorded (`_jobs` refuses the scores that would read them)."""
+    return episodes.action if "action" in episodes else np.zeros(len(episodes), np.int32)
 
 
-def _data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
-    """What `METHODS[method].needs`, of the recording: the same for every frame and every call."""
-    data: dict[str, Any] = {}
-    needs = METHODS[method].needs if method in METHODS else ()
-    if "baselines" in needs:
-        rows = np.unique(np.linspace(0, len(episodes) - 1, BASELINES).astype(int))
-        data["baselines"] = jnp.asarray(episodes.observations[rows])
-    if "masks" in needs:
-        height, width = agent.obs_shape[:2]
-        data["masks"] = rise_masks(jax.random.key(0), MASKS, 7, 0.5, (height, width))
-    return data
+def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
+    """One pass over all frames, which makes the maps of every job."""
+    explain, rest, key = _merged(jobs), (_actions(episodes),), _key(jobs)
+    tiles = [_tile_of(job.path) for job in jobs]
+    if not (tile := next((there for there in tiles if there), tile)):
+        many = len(episodes) > MEASURED
+        tile = best_tile(explain, agent.params, episodes.observations, rest=rest, key=key) if many else TILE
+    outs = {job.name: _maps_for(job, episodes, there or tile, dtype) for job, there in zip(jobs, tiles, strict=True)}
+    label = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} maps together"
+    before = {name: maps.done for name, maps in outs.items()}
+    span = _span(list(outs.values()), part)
+    summary = map_frames(
+        explain, agent.params, episodes.observations, outs, rest=rest, key=key, tile=tile, span=span,
+        progress=functools.partial(watch, label),
+    )  # fmt: skip
+    speed = summary.frames_per_second
+    skipped = {name: int(done[slice(*span)].sum()) for name, done in before.items()}
+    return [Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs]
 
 
-def _one(agent, run, episodes, method, score, layer, rows, options, tile, watch) -> Explained:
-    needs_layer = method in METHODS and METHODS[method].needs_layer
-    layer = (layer or next(iter(agent.layers))) if needs_layer else None
-    explain = make_explain(agent, method, score, layer, **_data_for(agent, method, episodes), **options)
-    random = method in METHODS and METHODS[method].random
-    key = jax.random.key(0) if random else None
-    shape = explain_shape(agent, explain, key)
-    attributes = {
-        "method": method, "score": score, "layer": layer, "options": options, "checkpoint": agent.checkpoint,
-        "agent": agent.name, "preset": episodes.attributes["preset"], "units": units(method, score),
-        "aggregation": "newest frame, channels summed", "dtype": agent.dtype, "key": 0 if random else None,
-    }  # fmt: skip
-    path = run / "maps" / map_name(method, score, layer)
-    maps = create_maps(path, frames=len(episodes), shape=shape, attributes=attributes)
-    tell = lambda done, all: watch(path.stem, done, all)  # noqa: E731
-    observations, action = episodes.observations, episodes.action
-    if rows is None or len(rows) == len(episodes):
-        summary = map_frames(explain, agent.params, observations, maps, rest=(action,), key=key, tile=tile, progress=tell)
-        return Explained(method, score, layer, path, summary.frames, summary.skipped, summary.frames_per_second)
-    todo = rows[~maps.done[rows]]
-    speed = 0.0
+def _merged(jobs: list[_Job]) -> Callable:
+    """One explain for all jobs, `{name: map}`; random if any of them is."""
+    many: Any = explain_many
+    if not any(job.random for job in jobs):
+        return many({job.name: job.explain for job in jobs})
+
+    def explain(key: Any, *args: Any) -> Any:
+        return many({j.name: functools.partial(j.explain, key) if j.random else j.explain for j in jobs})(*args)
+
+    return explain
+
+
+def _key(jobs: list[_Job]) -> Any:
+    return jax.random.key(0) if any(job.random for job in jobs) else None
+
+
+def _tile_of(path: Path) -> int | None:
+    """The tile of maps that were begun."""
+    return open_maps(path).attributes.get("tile") if (path / "zarr.json").exists() else None
+
+
+def _maps_for(job: _Job, episodes: Episodes, tile: int, dtype: str) -> Maps:
+    attributes = {**job.attributes, "tile": tile}
+    return create_maps(job.path, frames=len(episodes), shape=job.shape, attributes=attributes, dtype=dtype)
+
+
+def _span(stores: list[Maps], part: tuple[int, int]) -> tuple[int, int]:
+    """The rows of the i-th of n parts, cut between shards."""
+    number, parts = part
+    if not 0 <= number < parts:
+        raise ValueError(f"part i/n is counted from 0 to n - 1, got {number}/{parts}")
+    size, count = math.lcm(*(store.shard for store in stores)), len(stores[0])
+    blocks = math.ceil(count / size)
+    first, last = (min(count, blocks * k // parts * size) for k in (number, number + 1))
+    return first, last
+
+
+def _chosen_rows(agent, episodes, job: _Job, rows, tile, dtype, watch) -> Explained:
+    """The maps of some rows alone; they are few, and computed in memory."""
+    maps = _maps_for(job, episodes, _tile_of(job.path) or tile, dtype)
+    todo, speed = rows[~maps.done[rows]], 0.0
     if len(todo):
-        values = np.empty((len(todo), *shape), np.float32)
-        seen, took = observations[todo], action[todo]
-        options = {"key": key, "numbers": todo, "tile": tile, "progress": tell}
-        summary = map_frames(explain, agent.params, seen, values, rest=(took,), **options)
+        values = np.empty((len(todo), *job.shape), np.float32)
+        summary = map_frames(
+            job.explain, agent.params, episodes.observations[todo], values, rest=(_actions(episodes)[todo],),
+            key=_key([job]), numbers=todo, tile=tile, progress=functools.partial(watch, job.name),
+        )  # fmt: skip
         speed = summary.frames_per_second
-        for part in np.split(np.arange(len(todo)), np.flatnonzero(np.diff(todo) > 1) + 1):
-            maps[int(todo[part[0]]) : int(todo[part[-1]]) + 1] = values[part]
-    return Explained(method, score, layer, path, len(rows), len(rows) - len(todo), speed)
-
-
-def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None) -> tuple[int, ...]:
-    """The shape of one map; runs nothing."""
-    args = (agent.params, jnp.zeros(agent.obs_shape, jnp.uint8), jnp.zeros((), jnp.int32))
-    return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
-
-
-def units(method: str, score: str) -> str:
-    """The units of a method's maps, in words."""
-    of = {"value": "return", "q": "return", "advantage": "return", "entropy": "nat", "log_prob": "nat"}.get(
-        score.partition(":")[0], "logit"
-    )
-    per_obs = ("gradient", "guided_backprop", "deconvnet", "smooth_grad")
-    if method in COMPARES:
-        return "fraction (0..1)"
-    if method == "score_cam":
-        return "activation"
-    if method == "perturbation":
-        return f"({of})^2"
-    if method in per_obs:
-        return f"{of} per unit of obs (0..255)"
-    if method in ("guided_grad_cam", "g2_grad_cam"):
-        return f"({of})^2 per unit of obs (0..255)"
-    return of
+        for at in np.split(np.arange(len(todo)), np.flatnonzero(np.diff(todo) > 1) + 1):
+            maps[int(todo[at[0]]) : int(todo[at[-1]]) + 1] = values[at]
+    return Explained(job.method, job.score, job.layer, job.path, len(rows), len(rows) - len(todo), speed)

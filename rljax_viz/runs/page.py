@@ -45,11 +45,22 @@ def make_recording(episodes: Episodes, rows: np.ndarray) -> Recording:
     starts = {e.id: e.start for e in episodes.episodes}
     episode = episodes.episode[rows]
     return Recording(
-        obs=episodes.observations[rows], action=read("action"), reward=read("reward"), terminated=read("terminated"),
-        truncated=read("truncated"), episode=episode, stack=episodes.stack, rgb=perhaps("rgb"), value=perhaps("value"),
+        obs=episodes.observations[rows], action=_actions(episodes)[rows], reward=read("reward"),
+        terminated=read("terminated"), truncated=read("truncated"), episode=episode, stack=episodes.stack,
+        rgb=perhaps("rgb"), value=perhaps("value"),
         logits=perhaps("logits"), q=None if "logits" in episodes else perhaps("q"),
         step=rows - np.array([starts[int(e)] for e in episode]), life_lost=lost_lives(episodes)[rows],
     )  # fmt: skip
+
+
+def _actions(episodes: Episodes) -> Any:
+    return episodes.action if "action" in episodes else np.zeros(len(episodes), np.int32)
+
+
+def action_names(episodes: Episodes) -> list[str]:
+    """What the page calls the actions; a recording from elsewhere may hold none."""
+    names = episodes.attributes["action_names"]
+    return names if "action" in episodes else ["action not recorded", *names[1:]]
 
 
 def make_series(maps: list[Maps], rows: np.ndarray) -> list[MapSeries]:
@@ -87,7 +98,7 @@ def report_run(
         raise FileNotFoundError(f"{run} holds no finished maps: rljax-viz explain {run} --method guided_backprop")
     page = write_explorer(
         run / "report.html", recording, series, title=title(episodes), facts=facts(episodes),
-        action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("page", done, all),
+        action_names=action_names(episodes), progress=lambda done, all: watch("page", done, all),
     )  # fmt: skip
     moment = shortly_before_a_loss(recording)
     write_gallery(
@@ -98,7 +109,7 @@ def report_run(
         return page, None
     film = write_video(
         run / "saliency.mp4", recording, _for_video(series), title=title(episodes),
-        action_names=episodes.attributes["action_names"], progress=lambda done, all: watch("video", done, all),
+        action_names=action_names(episodes), progress=lambda done, all: watch("video", done, all),
     )  # fmt: skip
     return page, film
 

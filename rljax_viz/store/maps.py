@@ -150,6 +150,13 @@ class Maps:
         """Marks maps [start, stop) as not done, so that they are computed again."""
         self._stored["done"][rows].write(np.zeros(rows.stop - rows.start, bool)).result()
 
+    def discard(self, shard: int) -> None:
+        """Throws away the files of one shard, damaged or not; its maps are not done any more."""
+        inner = ".0" * (len(self.shape) - 1)
+        names = [f"done/c.{shard}", *(f"{part}/c.{shard}{inner if part == 'map' else ''}" for part in self.parts)]
+        for name in names:  # the marker goes first
+            (self.path / name).unlink(missing_ok=True)
+
     def _rows(self, index: int | slice) -> slice:
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))

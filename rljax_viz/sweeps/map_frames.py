@@ -34,7 +34,7 @@ class MapSummary(NamedTuple):
     not_finite: int
 
 
-class UnreadableFrames(RuntimeError):
+class UnreadableFrames(OSError):
     """Some frames could not be read and have no map; all others have theirs. `rows` are [start, stop) of the tiles."""
 
     def __init__(self, reasons: dict[range, str], frames: int):

@@ -43,6 +43,10 @@ def nature(p, obs):
     return _actor_critic(p, relu(dense(p["fc"], _nature_convs(p, obs))))
 
 
+def nature_q(p, obs):
+    return {"q": dense(p["q"], relu(dense(p["fc"], _nature_convs(p, obs))))}
+
+
 def nature_dueling(p, obs):
     x = _nature_convs(p, obs)
     value = dense(p["value"], relu(dense(p["fc_value"], x)))[0]
@@ -65,4 +69,10 @@ def coinrun(p, obs):
     return _actor_critic(p, relu(dense(p["fc2"], relu(dense(p["fc1"], x)))))
 
 
-FORWARD = {"nature": nature, "nature-dueling": nature_dueling, "minatar": minatar, "coinrun": coinrun}
+FORWARD = {
+    "nature": nature,
+    "nature-q": nature_q,
+    "nature-dueling": nature_dueling,
+    "minatar": minatar,
+    "coinrun": coinrun,
+}

@@ -8,11 +8,13 @@ import pytest
 from rljax_viz import networks, transforms
 from tests.networks import oracles
 
-SMALL = {"nature": (36, 40, 3), "nature-dueling": (36, 40, 3), "minatar": (10, 10, 4), "coinrun": (16, 16, 3)}
-FULL = {"nature": (84, 84, 4), "nature-dueling": (84, 84, 4), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
+NATURES = ("nature", "nature-q", "nature-dueling")
+SMALL = {**dict.fromkeys(NATURES, (36, 40, 3)), "minatar": (10, 10, 4), "coinrun": (16, 16, 3)}
+FULL = {**dict.fromkeys(NATURES, (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
+    ("nature-q", 4): 1_686_693 - 513,
     ("nature-dueling", 4): 77_984 + 2 * 1_606_144 + 513 + 4 * 513,
     ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
     ("coinrun", 9): 360_138,
@@ -21,6 +23,7 @@ COUNTS = {
 NATURE_CONVS = {"conv1": (20, 20, 32), "conv2": (9, 9, 64), "conv3": (7, 7, 64)}
 TAGS = {
     "nature": NATURE_CONVS | {"fc": (512,)},
+    "nature-q": NATURE_CONVS | {"fc": (512,)},
     "nature-dueling": NATURE_CONVS | {"fc_value": (512,), "fc_advantage": (512,), "advantage_raw": (5,)},
     "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
     "coinrun": {
@@ -60,7 +63,7 @@ def case(request):
 
 
 def test_names():
-    assert networks.NAMES == ("nature", "nature-dueling", "minatar", "coinrun")
+    assert networks.NAMES == (*NATURES, "minatar", "coinrun")
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
@@ -147,7 +150,7 @@ def test_bfloat16_is_near_and_answers_in_float32(case):
 @pytest.mark.parametrize("name", networks.NAMES)
 def test_baselines_initialisation(name):
     params = networks.make(name, 5).init(jax.random.key(3), frames(SMALL[name]))["params"]
-    gains = {"logits": 0.01, "value": 1.0, "advantage": 1.0}
+    gains = {"logits": 0.01, "value": 1.0, "advantage": 1.0, "q": 1.0}
     for layer, weights in params.items():
         assert not weights["bias"].any()
         matrix = np.asarray(weights["kernel"], np.float64).reshape(-1, weights["kernel"].shape[-1])
@@ -184,9 +187,9 @@ def test_batches_and_small_frames_are_refused():
 
 
 def test_bad_names_options_and_numbers_are_refused():
-    with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-dueling, .*Did you mean .*'nature', 4"):
+    with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-q, .*Did you mean .*'nature', 4"):
         networks.make("natur", 4)
-    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-dueling, minatar, coinrun\.$"):
+    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, coinrun\.$"):
         networks.make("zzz", 4)
     with pytest.raises(TypeError, match="nature has no option 'width'; its options are dtype"):
         networks.make("nature", 4, width=3)

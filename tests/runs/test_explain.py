@@ -92,7 +92,7 @@ def test_wrong_names_are_explained(explained):
         make_explain(agent, "gradcam", "value")
     with pytest.raises(ValueError, match="sarfa compares all actions"):
         make_explain(agent, "sarfa", "value")
-    with pytest.raises(ValueError, match="has no layer 'conv9'; it has conv1, fc"):
+    with pytest.raises(ValueError, match=r"has no layer 'conv9', did you mean 'conv1'\? it has conv1, fc"):
         make_explain(agent, "grad_cam", "value", "conv9")
     with pytest.raises(ValueError, match="gradient takes no layer"):
         make_explain(agent, "gradient", "value", "conv1")

@@ -1,0 +1,163 @@
+"""Agents that were not made here: any pure JAX function by `module:function`, and CleanRL's JAX checkpoints."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+
+from ..envs import Preset, default_preset, make, make_preset
+from ..networks import Output
+from ..networks import make as make_network
+from ..transforms import fast_convs
+
+_SHAPE = "f(params, obs) takes ONE observation [H W C], 0..255, uint8 or float32, the newest frame last"
+
+
+def is_entry(text: str) -> bool:
+    """Whether `text` looks like `module:function`."""
+    module, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), name))
+
+
+def load_entry(entry: str) -> dict[str, Any]:
+    """What `module:function` gives: a function of no arguments that returns `(f, params, preset)`.
+
+    `f(params, obs) -> Output` of one observation, in linen, nnx, equinox, haiku or plain jax; a dict of Output's fields
+    will do. `preset` is an `envs.Preset`, or the id of an environment (`"Breakout-v5"`) in its usual preset. The module
+    is looked for on Python's path and in the working directory.
+    Raises ValueError or ImportError that says what to change.
+    """
+    name, _, function = entry.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"no module {error.name!r} for the agent {entry!r}: run the command where {name.split('.')[0]}.py lies, "
+            "or install it"
+        ) from None
+    finally:
+        sys.path.remove(os.getcwd())
+    if not hasattr(module, function):
+        near = difflib.get_close_matches(function, [n for n, v in vars(module).items() if callable(v)], 1)
+        meant = f"; did you mean {name}:{near[0]}?" if near else ""
+        raise ValueError(f"{name} has no function {function!r}{meant}")
+    made = getattr(module, function)()
+    if not isinstance(made, tuple) or len(made) != 3 or not callable(made[0]):
+        raise ValueError(f"{entry}() must return (f, params, preset), got {type(made).__name__}; {_SHAPE}")
+    f, params, preset = made
+    return described(f, params, preset, entry)
+
+
+def described(f: Callable, params: Any, preset: Any, name: str) -> dict[str, Any]:
+    """The fields of an Agent for a stranger's function, checked by tracing it once."""
+    if isinstance(preset, str):
+        preset = make_preset(default_preset(preset), preset)
+    if not isinstance(preset, Preset):
+        raise ValueError(f"{name}: preset is an envs.Preset or the id of an environment, got {type(preset).__name__}")
+    obs_shape, action_names = _view(preset, name)
+    given = _as_output(f)
+    try:
+        out = jax.eval_shape(given, params, jax.ShapeDtypeStruct(obs_shape, jnp.uint8))
+    except Exception as error:
+        raise ValueError(
+            f"{name}: f(params, obs) fails on an observation {list(obs_shape)} of {preset.env_id}: {error}\n{_SHAPE}; a "
+            "network that wants a batch, or channels first, is wrapped: lambda params, obs: net(params, "
+            "jnp.moveaxis(obs, -1, 0)[None])"
+        ) from error
+    lengths = {head: x.shape for head, x in (("logits", out.logits), ("q", out.q)) if x is not None}
+    for head, shape in lengths.items():
+        if len(shape) != 1:
+            raise ValueError(f"{name}: {head} of ONE observation is [A], got {list(shape)}: take [0] of the batch inside f")
+    if lengths:
+        count = next(iter(lengths.values()))[0]
+        if action_names and count != len(action_names):
+            raise ValueError(f"{name} answers for {count} actions, {preset.env_id} has {len(action_names)}: {action_names}")
+        action_names = action_names or tuple(map(str, range(count)))
+    return {
+        "f": fast_convs(given), "params": jax.tree.map(jnp.asarray, params), "name": name, "network": name, "preset": preset,
+        "action_names": action_names, "obs_shape": obs_shape, "card": {"entry": name},
+    }  # fmt: skip
+
+
+def _view(preset: Preset, name: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """What the agent sees and can do: of the environment if there is one of that name, else of the preset alone."""
+    try:
+        env = make(preset.env_id, 1, preset)
+    except ValueError as error:
+        if not (preset.height and preset.width):
+            raise ValueError(f"{name}: {error}. For recordings of a game of your own give its frames: "
+                             "Preset('MyGame', height=84, width=84, grey=True, stack=4)") from None  # fmt: skip
+        return (preset.height, preset.width, (1 if preset.grey else 3) * preset.stack), ()
+    return env.obs_shape, env.action_names
+
+
+def _as_output(f: Callable) -> Callable:
+    """`f` with its answer as an Output."""
+
+    def given(params: Any, obs: jax.Array, *rest: Any) -> Any:
+        out = f(params, obs, *rest)
+        if isinstance(out, dict):
+            unknown = sorted(set(out) - set(Output._fields))
+            if unknown:
+                raise ValueError(f"f returns {unknown}; an Output has {', '.join(Output._fields)}")
+            return Output(**out)
+        if "action" not in getattr(out, "_fields", ()):
+            raise ValueError(
+                f"f returns {type(out).__name__}; say what it is: networks.Output(logits=..., value=...) or "
+                "{'q': ...}, a dict of its fields"
+            )
+        return out
+
+    return given
+
+
+# -------------------------------------------------------------------------------------------------------------- CleanRL
+
+SUFFIX = ".cleanrl_model"
+_CONVS = (("Conv_0", "conv1"), ("Conv_1", "conv2"), ("Conv_2", "conv3"))
+
+
+def load_cleanrl(path: Path) -> dict[str, Any]:
+    """The fields of an Agent for a checkpoint of CleanRL's Atari agents in JAX.
+
+    `ppo_atari_envpool_xla_jax[_scan]` becomes the network `nature`, `dqn_atari_jax` `nature-q`: the same function of the
+    same frames. The game is read from the checkpoint (PPO) or from the folder's name, `<game>__<script>__<seed>__<time>`
+    (DQN). Raises ValueError for any other network.
+    """
+    stored: Any = flax.serialization.msgpack_restore(path.read_bytes())
+    card: dict[str, Any] = {"cleanrl": path.name}
+    if set(stored) == {"0", "1"} and set(stored["1"]) == {"0", "1", "2"}:
+        args, (body, actor, critic) = stored["0"], (stored["1"][i]["params"] for i in "012")
+        env_id, card["args"] = args["env_id"], {k: v for k, v in args.items() if isinstance(v, str | int | float | bool)}
+        network, heads = "nature", {"logits": actor["Dense_0"], "value": critic["Dense_0"]}
+    elif set(body := stored.get("params", {})) == {"Conv_0", "Conv_1", "Conv_2", "Dense_0", "Dense_1"}:
+        env_id = path.resolve().parent.name.split("__")[0]
+        network, heads = "nature-q", {"q": body["Dense_1"]}
+    else:
+        raise ValueError(
+            f"{path} is none of CleanRL's networks known here (ppo_atari_envpool_xla_jax, its scan, dqn_atari_jax); wrap it "
+            "yourself: a module with a function that returns (f, params, preset)"
+        )
+    env_id = f"{env_id.removesuffix('NoFrameskip-v4')}-v5" if env_id.endswith("NoFrameskip-v4") else env_id
+    if not env_id.endswith("-v5"):
+        fix = "put it back into its folder runs/<game>__<script>__<seed>__<time>/"
+        raise ValueError(f"{path}: {env_id!r} does not name an Atari game: {fix}")
+    preset = make_preset("baselines", env_id)
+    obs_shape, action_names = _view(preset, str(path))
+    layers = {ours: body[theirs] for theirs, ours in _CONVS} | {"fc": body["Dense_0"], **heads}
+    count = heads["logits" if network == "nature" else "q"]["kernel"].shape[1]
+    if count != len(action_names):
+        raise ValueError(f"{path} answers for {count} actions, {env_id} has {len(action_names)}: is it another game's?")
+    return {
+        "f": fast_convs(make_network(network, count).apply), "params": jax.tree.map(jnp.asarray, {"params": layers}),
+        "name": str(path), "network": network, "preset": preset, "action_names": action_names, "obs_shape": obs_shape,
+        "card": card,
+    }  # fmt: skip

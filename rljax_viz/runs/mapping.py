@@ -1,0 +1,104 @@
+"""Methods and scores by name, for one agent: what one map is, its shape and its units."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..explain import METHODS, last_frame, record, rise_masks, scores
+from ..store import Episodes
+from .agent import Agent
+
+VECTORS = ("logits", "q")
+COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
+BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, random masks for RISE
+
+
+def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
+    """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
+
+    `explain(key, params, obs, action)` for a random method. `agent.f` with the recorded action; sums over the newest
+    frame's channels, and over those of a layer's map. What a method needs besides (`METHODS[method].needs`) comes in
+    `options`.
+    Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
+    """
+    if method not in METHODS:
+        near = difflib.get_close_matches(method, METHODS, 1)
+        meant = f", did you mean {near[0]!r}?" if near else "."
+        raise ValueError(f"no method {method!r}{meant} There are {', '.join(METHODS)}")
+    entry = METHODS[method]
+    options = {**entry.options, **options}
+    if entry.needs_layer:
+        layer = layer or next(iter(agent.layers), "none")
+        if layer not in agent.layers:
+            near = difflib.get_close_matches(layer, agent.layers, 1)
+            meant = f", did you mean {near[0]!r}?" if near else ";"
+            raise ValueError(f"{agent.network} has no layer {layer!r}{meant} it has {', '.join(agent.layers) or 'no tags'}")
+        options = {"layer": layer, **options}
+    elif layer is not None:
+        raise ValueError(f"{method} takes no layer; those that do: {[m for m, e in METHODS.items() if e.needs_layer]}")
+    if method in COMPARES and score not in VECTORS:
+        raise ValueError(f"{method} compares all actions, not one score: choose {' or '.join(VECTORS)}, not {score!r}")
+    what = scores.vector(score) if entry.vector and score in VECTORS else scores.parse(score)
+    explain = entry.factory(record(agent.f), what, **options)
+    channels = agent.obs_shape[-1] // agent.preset.stack
+
+    def one(*args: Any) -> Any:
+        map = explain(*args)
+        if entry.resolution == "obs" and map.ndim == 3:
+            return last_frame(map, channels)
+        return map.sum(-1) if map.ndim == 3 else map
+
+    return one
+
+
+def scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequence[str]:
+    """What a method can explain of `score_names`: one score, or all actions, which are taken if none of them is."""
+    if method not in METHODS or not METHODS[method].vector:
+        return [name for name in score_names if name not in VECTORS] or score_names
+    if method not in COMPARES:
+        return score_names
+    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
+    have = [name for name in VECTORS if getattr(out, name) is not None]
+    return [name for name in score_names if name in have] or have[:1]
+
+
+def data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
+    """What `METHODS[method].needs`, of the recording: the same for every frame and every call."""
+    data: dict[str, Any] = {}
+    needs = METHODS[method].needs if method in METHODS else ()
+    if "baselines" in needs:
+        rows = np.unique(np.linspace(0, len(episodes) - 1, BASELINES).astype(int))
+        data["baselines"] = jnp.asarray(episodes.observations[rows])
+    if "masks" in needs:
+        height, width = agent.obs_shape[:2]
+        data["masks"] = rise_masks(jax.random.key(0), MASKS, 7, 0.5, (height, width))
+    return data
+
+
+def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None) -> tuple[int, ...]:
+    """The shape of one map; runs nothing."""
+    args = (agent.params, jnp.zeros(agent.obs_shape, jnp.uint8), jnp.zeros((), jnp.int32))
+    return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
+
+
+def units(method: str, score: str) -> str:
+    """The units of a method's maps, in words."""
+    of = {"value": "return", "q": "return", "advantage": "return", "entropy": "nat", "log_prob": "nat"}.get(
+        score.partition(":")[0], "logit"
+    )
+    per_obs = ("gradient", "guided_backprop", "deconvnet", "smooth_grad")
+    if method in COMPARES:
+        return "fraction (0..1)"
+    if method == "score_cam":
+        return "activation"
+    if method == "perturbation":
+        return f"({of})^2"
+    if method in per_obs:
+        return f"{of} per unit of obs (0..255)"
+    if method in ("guided_grad_cam", "g2_grad_cam"):
+        return f"({of})^2 per unit of obs (0..255)"
+    return of

@@ -1,0 +1,165 @@
+"""The job over a recording: in one pass, in parts, estimated, checked, and refused where the recording is another's."""
+
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rljax_viz.networks import Output
+from rljax_viz.runs import estimate_run, explain_run, load_agent, verify_run
+from rljax_viz.runs.foreign import described
+from rljax_viz.store import create_episodes, open_maps
+
+SCORES = ["value", "logit:chosen"]
+
+
+@pytest.fixture
+def run(explained, tmp_path):
+    """The recorded games without their maps."""
+    shutil.copytree(explained, tmp_path / "run", ignore=shutil.ignore_patterns("maps"))
+    return tmp_path / "run"
+
+
+def test_together_is_the_same_as_one_after_another(run, tmp_path):
+    agent = load_agent(run)
+    methods = ["gradient", "guided_backprop", "smooth_grad", "grad_cam"]
+    shutil.copytree(run, tmp_path / "alone")
+    done = explain_run(agent, run, methods, SCORES, together=True)
+    alone = explain_run(agent, tmp_path / "alone", methods, SCORES)
+    assert [(d.method, d.score, d.layer) for d in done] == [(d.method, d.score, d.layer) for d in alone] and len(done) == 8
+    assert {d.skipped for d in done} == {0}
+    for one, other in zip(done, alone, strict=True):
+        a, b = open_maps(one.path), open_maps(other.path)
+        assert a.done.all() and a.attributes == b.attributes
+        np.testing.assert_allclose(a[:], b[:], atol=2e-3 * np.abs(b[:]).max())
+    more = explain_run(agent, run, [*methods, "deconvnet"], ["value"], together=True)
+    assert [d.skipped for d in more] == [d.frames for d in done[:4]] + [0]
+
+
+def test_parts_make_the_whole_and_bytes_are_smaller(run):
+    agent = load_agent(run)
+    frames = 0
+    for part in range(3):
+        (done,) = explain_run(agent, run, ["gradient"], ["value"], dtype="uint8", part=(part, 3))
+        frames += done.frames
+    maps = open_maps(done.path)
+    assert maps.done.all() and frames == len(maps) and maps.stored_dtype == "uint8"
+    explain_run(agent, run, ["gradient"], ["value"], dtype="uint8")
+    with pytest.raises(ValueError, match="dtype is 'uint8' there and 'float16' here"):
+        explain_run(agent, run, ["gradient"], ["value"])
+    with pytest.raises(ValueError, match="counted from 0 to n - 1, got 3/3"):
+        explain_run(agent, run, ["deconvnet"], ["value"], part=(3, 3))
+
+
+def test_an_estimate_writes_nothing_and_knows_what_is_done(run):
+    agent = load_agent(run)
+    explain_run(agent, run, ["gradient"], ["value"])
+    before = sorted(run.rglob("*"))
+    done, other = estimate_run(agent, run, ["gradient", "grad_cam"], ["value"])
+    assert sorted(run.rglob("*")) == before
+    assert (done.frames, done.seconds, done.gigabytes) == (0, 0, 0)
+    count = len(open_maps(run / "maps/gradient-value.zarr"))
+    assert other.layer == "conv1" and other.frames == count and 0 < other.seconds < 600
+    assert other.gigabytes == pytest.approx(count * (8 * 8 * 2 + 6) / 1e9)
+
+
+def test_damaged_maps_are_found_and_made_again(run):
+    agent = load_agent(run)
+    explain_run(agent, run, ["gradient", "deconvnet"], ["value"])
+    whole = open_maps(run / "maps/gradient-value.zarr")[:]
+    assert not any(report.faults for report in verify_run(run))
+    file = next((run / "maps/gradient-value.zarr/map").glob("c.*"))
+    file.write_bytes(file.read_bytes()[:-30])
+    reports = {report.path.name: report for report in verify_run(run)}
+    assert [name for name, report in reports.items() if report.faults] == ["gradient-value.zarr"]
+    verify_run(run, mend=True)
+    (done,) = explain_run(agent, run, ["gradient"], ["value"])
+    assert done.skipped < done.frames
+    np.testing.assert_array_equal(open_maps(run / "maps/gradient-value.zarr")[:], whole)
+    assert not any(report.faults for report in verify_run(run))
+
+
+def test_maps_that_were_begun_keep_their_tile(run):
+    agent = load_agent(run)
+    (first,) = explain_run(agent, run, ["gradient"], ["value"], tile=8)
+    assert open_maps(first.path).attributes["tile"] == 8
+    (again,) = explain_run(agent, run, ["gradient"], ["value"], tile=None)
+    assert again.skipped == again.frames
+
+
+def write(path, agent, frames, **changes):
+    attributes = {"checkpoint": agent.checkpoint, "preset": agent.preset.to_json(), "action_names": list(agent.action_names)}
+    columns = {"action": ((), "int32")}
+    options = {"stack": 1, "padding": "repeat", "columns": columns, "attributes": {**attributes, **changes}}
+    shape = np.shape(frames)[1:]
+    with create_episodes(path / "episodes.zarr", frame_shape=shape, overwrite=True, **options) as writer:
+        count = len(frames)
+        if count:
+            writer.append(frames=frames, stack_start=np.arange(count) == 0, action=np.zeros(count, np.int32))
+
+
+def test_recordings_that_are_not_this_agents_are_refused(run):
+    agent = load_agent(run)
+    shape = agent.obs_shape
+    frames = np.zeros((3, *shape), np.uint8)
+
+    def refuses(message, **options):
+        with pytest.raises(ValueError, match=message):
+            explain_run(agent, run, ["gradient"], ["value"], **options)
+
+    write(run, agent, frames[:0])
+    refuses("holds no steps yet: rljax-viz play .* --record --overwrite")
+    write(run, agent, frames, preset={**agent.preset.to_json(), "env_id": "Asterix-MinAtar"})
+    refuses("cannot be shown to this agent: .*env_id: 'Asterix-MinAtar', trained on 'Breakout-MinAtar'")
+    write(run, agent, np.moveaxis(frames, -1, 1))
+    refuses(r"sees \[10, 10, 4\]. Its channels stand first: frames are \[N H W C\]")
+    write(run, agent, frames[:, :8])
+    refuses(r"holds observations \[8, 10, 4\], .* sees \[10, 10, 4\]$")
+    write(run, agent, frames, checkpoint="another")
+    refuses("holds games of checkpoint another, .* or name the agent that is to look at them: --agent")
+    assert explain_run(agent, run, ["gradient"], ["value"], any_checkpoint=True)[0].frames == 3
+    shutil.rmtree(run / "maps")
+    write(run, agent, frames, checkpoint=None)
+    assert explain_run(agent, run, ["gradient"], ["value"])[0].frames == 3  # nobody says whose games these are
+
+
+def test_maps_of_another_agent_are_not_mixed(run):
+    agent = load_agent(run)
+    explain_run(agent, run, ["gradient"], ["value"])
+    other = agent._replace(checkpoint="0" * 16, name="zoo:other")
+    with pytest.raises(ValueError, match=r"holds other maps: .*attributes\['checkpoint'\] is"):
+        explain_run(other, run, ["gradient"], ["value"], any_checkpoint=True)
+
+
+def test_the_nearest_name_is_offered(run):
+    agent = load_agent(run)
+    for method, score, layer, message in [
+        ("gradcam", "value", None, "did you mean 'grad_cam'"),
+        ("grad_cam", "value", "conv", "no layer 'conv', did you mean 'conv1'"),
+        ("gradient", "vlaue", None, "value"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            explain_run(agent, run, [method], [score], layer=layer)
+
+
+def test_a_recording_without_actions(run):
+    agent = load_agent(run)
+    attributes = {"checkpoint": None, "preset": agent.preset.to_json(), "action_names": []}
+    options = {"stack": 1, "padding": "repeat", "attributes": attributes, "columns": {}, "overwrite": True}
+    with create_episodes(run / "episodes.zarr", frame_shape=agent.obs_shape, **options) as writer:
+        writer.append(frames=np.zeros((3, *agent.obs_shape), np.uint8), stack_start=np.arange(3) == 0)
+    with pytest.raises(ValueError, match="holds no actions, so 'logit:chosen' has no meaning; take logit:greedy"):
+        explain_run(agent, run, ["gradient"], ["logit:chosen"])
+    assert explain_run(agent, run, ["gradient"], ["logit:greedy"])[0].frames == 3
+
+
+def test_an_agent_without_names_for_its_layers(run):
+    agent = load_agent(run)
+
+    def f(params, obs):
+        return Output(logits=obs.reshape(-1)[:3] * params)
+
+    bare = agent._replace(**described(f, jnp.ones(()), agent.preset, "bare"))
+    with pytest.raises(ValueError, match="has no layer 'none'; it has no tags"):
+        explain_run(bare, run, ["grad_cam"], ["logit:0"], any_checkpoint=True)

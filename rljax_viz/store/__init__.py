@@ -6,6 +6,7 @@ consolidated=False)`.
 
 from rljax_viz.store.arrays import DamagedStore, StoredArray
 from rljax_viz.store.claims import Claims, claims_on
+from rljax_viz.store.codes import encode
 from rljax_viz.store.episodes import Episode, Episodes
 from rljax_viz.store.maps import Maps, create_maps, open_maps
 from rljax_viz.store.names import map_name, split_map_name
@@ -27,6 +28,7 @@ __all__ = [
     "claims_on",
     "create_episodes",
     "create_maps",
+    "encode",
     "map_name",
     "open_maps",
     "split_map_name",

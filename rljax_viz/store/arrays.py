@@ -34,16 +34,20 @@ def check_dtype(dtype: str) -> None:
 
 
 def array_metadata(
-    shape: Sequence[int], dtype: str, dimensions: Sequence[str], shard: int, fill: Any = 0, level: int = 1
+    shape: Sequence[int], dtype: str, dimensions: Sequence[str], shard: int, fill: Any = 0, level: int | None = 1
 ) -> dict:
-    """What `zarr.json` of one array says: files of `shard` rows, of chunks of about 256 KiB, zstd and checksum."""
+    """What `zarr.json` of one array says: files of `shard` rows, of chunks of about 256 KiB, zstd and checksum.
+
+    `level` is zstd's, None for no compression: halves of noise shrink by 8 percent and cost twice the time.
+    """
     check_dtype(dtype)
     row = [int(size) for size in shape[1:]]
     row_bytes = int(np.prod(row, dtype=np.int64)) * np.dtype(dtype).itemsize
     chunk = rows_that_fit(row_bytes, _CHUNK_BYTES, 1, shard)
     chunk = chunk if shard % chunk == 0 else shard
     endian: dict = {"name": "bytes", "configuration": {"endian": "little"}}
-    codecs: list = [endian, {"name": "zstd", "configuration": {"level": level, "checksum": False}}, {"name": "crc32c"}]
+    zstd = [] if level is None else [{"name": "zstd", "configuration": {"level": level, "checksum": False}}]
+    codecs: list = [endian, *zstd, {"name": "crc32c"}]
     if chunk < shard:
         inner = {"chunk_shape": [chunk, *row], "codecs": codecs, "index_codecs": [endian, {"name": "crc32c"}]}
         codecs = [{"name": "sharding_indexed", "configuration": {**inner, "index_location": "end"}}]

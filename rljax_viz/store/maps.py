@@ -128,16 +128,21 @@ class Maps:
         expected = (rows.stop - rows.start, *self.shape[1:])
         if values.shape != expected:
             raise ValueError(f"maps[{rows.start}:{rows.stop}] expects values of shape {expected}, got {values.shape}")
-        if not len(values):
-            return
+        if len(values):
+            self.write(rows, codes.encode(values, self.stored_dtype)[0])
+
+    def write(self, rows: slice, stored: Mapping[str, np.ndarray]) -> None:
+        """Maps [start, stop) as `codes.encode` gives them, for callers that encode where they compute: data, then `done`.
+
+        Raises OSError with the fix where the disk does not take them.
+        """
         try:
             if self.done_in(rows).any():
                 # written before: a kill in the middle must not leave old and new mixed, and called done
                 self.forget(rows)
-            writes = codes.encode(values, self.stored_dtype)
-            for pending in [self._stored[name][rows].write(part) for name, part in writes.items()]:
+            for pending in [self._stored[name][rows].write(stored[name]) for name in self.parts]:
                 pending.result()
-            self._stored["done"][rows].write(np.ones(expected[0], bool)).result()
+            self._stored["done"][rows].write(np.ones(rows.stop - rows.start, bool)).result()
         except arrays.DamagedStore:
             raise
         except ValueError as error:  # tensorstore's word for what the file system says
@@ -172,7 +177,7 @@ class Maps:
 def _describe(
     folder: Path, shape: tuple[int, ...], dtype: str, inner: list[str], shard: int, fill: Any, **attributes: str
 ) -> None:
-    metadata = arrays.array_metadata(shape, dtype, ["frame", *inner], shard, fill)
+    metadata = arrays.array_metadata(shape, dtype, ["frame", *inner], shard, fill, 1 if dtype in ("uint8", "bool") else None)
     arrays.write_metadata(folder, {**metadata, "attributes": attributes})
 
 

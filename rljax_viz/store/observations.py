@@ -60,10 +60,13 @@ class Observations:
 
 def _gather(frames: np.ndarray, place: np.ndarray, blank: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     """Frames [M H W c] at `place` [n stack] -> [n H W stack*c]; zeros where `blank`."""
-    channels = frames.shape[-1]
-    stacked = np.empty((len(place), *shape), frames.dtype)
+    channels, count = frames.shape[-1], len(place)
+    stacked = np.empty((count, *shape), frames.dtype)
     for position in range(place.shape[1]):
-        stacked[..., position * channels : (position + 1) * channels] = frames[place[:, position]]
+        rows = place[:, position]
+        whole = (np.diff(rows) == 1).all()  # neighbours, as they mostly are, need no copy in between
+        seen = frames[rows[0] : rows[0] + count] if whole else frames[rows]
+        stacked[..., position * channels : (position + 1) * channels] = seen
         if blank is not None:
             stacked[blank[:, position], ..., position * channels : (position + 1) * channels] = 0
     return stacked

@@ -4,8 +4,8 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import jax
 import numpy as np
 
 from rljax_viz.store import Claims, Maps
@@ -22,7 +22,7 @@ class Block:
     stop: int
     tile: int
     tiles: list[int]
-    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def rows(self, first: int) -> slice:
         """The rows of the tile that begins at `first`."""
@@ -32,24 +32,29 @@ class Block:
         """From the first tile that is not done to the last."""
         return slice(self.tiles[0], self.rows(self.tiles[-1]).stop)
 
-    def allocate(self, shapes: Mapping[str, jax.ShapeDtypeStruct]) -> None:
-        size = self.stop - self.start
-        self.maps = {name: np.empty((size, *one.shape), one.dtype) for name, one in shapes.items()}
-
-    def fill(self, first: int, maps: Mapping[str, jax.Array]) -> None:
-        """Takes the maps of one tile from the device, without the rows that only pad it."""
+    def fill(self, first: int, maps: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes the maps of one tile from the device, part by part as they are stored, without the rows that only pad it."""
         rows = self.rows(first)
         place, size = slice(rows.start - self.start, rows.stop - self.start), rows.stop - rows.start
-        for name, values in maps.items():
-            self.maps[name][place] = np.asarray(values)[:size]
+        for name, parts in maps.items():
+            for part, values in parts.items():
+                values, held = np.asarray(values), self.maps.setdefault(name, {})
+                if part not in held:
+                    held[part] = np.empty((self.stop - self.start, *values.shape[1:]), values.dtype)
+                held[part][place] = values[:size]
 
     def write(self, outs: Mapping[str, Out]) -> None:
         """Into every out, neighbouring tiles together: as few writes as can be."""
         for _, group in itertools.groupby(enumerate(self.tiles), lambda pair: pair[1] - pair[0] * self.tile):
             firsts = [first for _, first in group]
             rows = slice(firsts[0], self.rows(firsts[-1]).stop)
+            place = slice(rows.start - self.start, rows.stop - self.start)
             for name, out in outs.items():
-                out[rows] = self.maps[name][rows.start - self.start : rows.stop - self.start]
+                parts = {part: values[place] for part, values in self.maps[name].items()}
+                if isinstance(out, Maps):
+                    out.write(rows, parts)
+                else:
+                    out[rows] = parts["map"]
         self.maps = {}
 
 

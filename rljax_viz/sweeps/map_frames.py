@@ -88,7 +88,8 @@ def map_frames(
     if numbers.shape != (len(frames),):
         raise ValueError(f"numbers names each of the {len(frames)} frames, got shape {numbers.shape}")
     leave = _outside(span, len(frames))
-    program, split, copies = program_on(explain, key is not None, tuple(devices or jax.local_devices()))
+    stored = tuple((name, one.stored_dtype if isinstance(one, Maps) else "float32") for name, one in outs.items())
+    program, split, copies = program_on(explain, key is not None, tuple(devices or jax.local_devices()), stored)
     tile = math.ceil(min(tile, max(len(frames), 1)) / split.num_devices) * split.num_devices
     device = _Device(program, split, frames, numbers, rest, *jax.device_put((params, key), copies))
     tally = _Tally(int((~leave).sum()), progress)
@@ -100,7 +101,7 @@ def map_frames(
             todo = sum(rows.stop - rows.start for block in blocks for rows in map(block.rows, block.tiles))
             tally.done = tally.total - len(tally.lost) - min(todo, tally.total)
             try:
-                _pump(device, turns.of(blocks), outs, shapes, tally, turns)
+                _pump(device, turns.of(blocks), outs, tally, turns)
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 tile = _smaller(tile, split.num_devices, error)
                 continue
@@ -236,7 +237,7 @@ class _Device(NamedTuple):
         return self.program(jax.device_put(numbers, self.split), obs, rest, self.params, self.key)
 
 
-def _pump(device: _Device, blocks: Iterator[Block], outs: dict, shapes: dict, tally: _Tally, turns: Turns) -> None:
+def _pump(device: _Device, blocks: Iterator[Block], outs: dict, tally: _Tally, turns: Turns) -> None:
     """Reads block k+1, computes block k and writes block k-1, all at once; an exception in any of them ends it here."""
     flying: deque[tuple[Block, int, Any]] = deque()
     written: deque[Future] = deque()
@@ -274,7 +275,6 @@ def _pump(device: _Device, blocks: Iterator[Block], outs: dict, shapes: dict, ta
             if not block.tiles:
                 turns.give_back(block)
                 continue
-            block.allocate(shapes)
             for first in block.tiles:
                 clock = time.perf_counter()
                 flying.append((block, first, device.launch(block, first, offset, data)))

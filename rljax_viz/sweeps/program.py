@@ -9,29 +9,38 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from rljax_viz.store import encode
+
 ONE = ""  # the name of the map of an explain that returns one array
 
 
-def program_on(explain: Callable, random: bool, devices: tuple) -> tuple[Callable, NamedSharding, NamedSharding]:
+def program_on(
+    explain: Callable, random: bool, devices: tuple, stored: tuple[tuple[str, str], ...]
+) -> tuple[Callable, NamedSharding, NamedSharding]:
     """(program, how a tile is split, how params are copied) over `devices`.
 
-    program(numbers[T], obs[T ...], rest[T ...], params, key) -> ({name: maps[T ...]}, {name: finite[T]})
+    program(numbers[T], obs[T ...], rest[T ...], params, key) -> ({name: {part: [T ...]}}, {name: finite[T]}): the parts of
+    the maps as they are stored (`store.codes`); `stored` says for each name as what.
     """
     mesh = jax.sharding.Mesh(np.array(devices), ("frame",))
     try:
-        program = _compiled(explain, random, mesh)
+        program = _compiled(explain, random, mesh, stored)
     except TypeError:  # an explain that cannot be hashed is compiled at every call
-        program = _compiled.__wrapped__(explain, random, mesh)
+        program = _compiled.__wrapped__(explain, random, mesh, stored)
     return program, NamedSharding(mesh, PartitionSpec("frame")), NamedSharding(mesh, PartitionSpec())
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(explain: Callable, random: bool, mesh: jax.sharding.Mesh) -> Callable:
+def _compiled(explain: Callable, random: bool, mesh: jax.sharding.Mesh, stored: tuple[tuple[str, str], ...]) -> Callable:
     def one(number, obs, rest, params, key):
-        maps = _named(_call(explain, params, obs, rest, jax.random.fold_in(key, number) if random else None))
-        return maps, {name: jnp.isfinite(values).all() for name, values in maps.items()}
+        return _named(_call(explain, params, obs, rest, jax.random.fold_in(key, number) if random else None))
 
-    tiled = jax.vmap(one, in_axes=(0, 0, 0, None, None))
+    def tiled(*args):
+        maps = jax.vmap(one, in_axes=(0, 0, 0, None, None))(*args)
+        # each map is finished before it is looked at twice: XLA would rather compute parts of it again
+        coded = {name: encode(jax.lax.optimization_barrier(maps[name]), dtype, jnp) for name, dtype in stored}
+        return {name: parts for name, (parts, _) in coded.items()}, {name: finite for name, (_, finite) in coded.items()}
+
     if mesh.size > 1:  # each device runs the whole explain on its part: nothing for the partitioner to guess
         part, copy = PartitionSpec("frame"), PartitionSpec()
         in_specs = (part, part, part, copy, copy)
@@ -52,6 +61,19 @@ def _named(maps: Any) -> dict[str, jax.Array]:
     return {name: values.astype(jnp.float32) if values.dtype in half else values for name, values in maps.items()}
 
 
+def _traced(explain: Callable) -> Any:
+    """A jit of one map, which remembers what it traced."""
+    try:
+        return _kept_trace(explain)
+    except TypeError:  # an explain that cannot be hashed
+        return _kept_trace.__wrapped__(explain)
+
+
+@functools.lru_cache(maxsize=16)
+def _kept_trace(explain: Callable) -> Any:
+    return jax.jit(lambda *args: _named(_call(explain, *args)))
+
+
 def map_shapes(explain: Callable, params: Any, frames: Any, rest: tuple, key: Any) -> dict[str, jax.ShapeDtypeStruct]:
     """{name: shape and dtype of the map of one frame}, found without running anything.
 
@@ -67,10 +89,7 @@ def map_shapes(explain: Callable, params: Any, frames: Any, rest: tuple, key: An
         return jax.ShapeDtypeStruct(array.shape[1:], jax.dtypes.canonicalize_dtype(array.dtype))
 
     def trace(key: Any) -> dict[str, jax.ShapeDtypeStruct]:
-        called = jax.eval_shape(
-            lambda *args: _named(_call(explain, *args)), params, row(frames), jax.tree.map(row, rest), key
-        )
-        return called
+        return _traced(explain).eval_shape(params, row(frames), jax.tree.map(row, rest), key)
 
     try:
         return trace(key)

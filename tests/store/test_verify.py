@@ -123,8 +123,8 @@ def test_a_full_disk_is_named_and_what_was_finished_stays(tmp_path):
         options = {{"attributes": {{}}, "shard": 64, "dtype": "float32"}}
         maps = create_maps({str(tmp_path / "m.zarr")!r}, frames=128, shape=(64, 64), **options)
         noise = np.random.default_rng(0).normal(size=(64, 64, 64))
+        maps[:64] = noise
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-        maps[:64] = noise * 0
         try:
             maps[64:] = noise
         except OSError as error:

@@ -39,7 +39,7 @@ def test_only_what_every_store_has_is_done(tmp_path):
 def test_writes_are_few_and_leave_what_is_done_alone():
     (block,) = plan({"": np.zeros(12)}, 11, 2)
     block.tiles = [0, 4, 6, 10]
-    block.maps = {"": np.arange(11.0)}
+    block.maps = {"": {"map": np.arange(11.0)}}
     written = []
 
     class Out:

@@ -139,6 +139,14 @@ def explain(
         bool, arg(help="first check every checksum of the recording and its maps; damaged maps are made again")
     ] = False,
     shard_range: Annotated[str, arg(metavar="I/N", help="do the I-th of N parts (0 to N-1), as in a SLURM array")] = "0/1",
+    engine: Annotated[
+        Literal["here", "ray", "slurm"], arg(help="in this process, on Ray's workers, or as a SLURM array (submitit)")
+    ] = "here",
+    workers: Annotated[int | None, arg(help="of ray (by default one per GPU, or two); tasks of the slurm array")] = None,
+    address: Annotated[str | None, arg(help="of a Ray cluster; by default Ray is started on this machine")] = None,
+    slurm: Annotated[
+        UseAppendAction[list[str]], arg(metavar="KEY=VALUE", help="for submitit: slurm_partition=gpu, gpus_per_node=1, ...")
+    ] = [],  # noqa: B006
     update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
     seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
     dtype: Annotated[
@@ -169,6 +177,10 @@ def explain(
     loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
     rest: dict[str, Any] = {"layer": layer, "options": options, "tile": tile, "dtype": store_as}
     rest["any_checkpoint"] = agent is not None
+    if engine != "here" and not dry_run:
+        who = {"source": agent or str(run), "update": update, "seed_index": seed_index, "network_dtype": dtype}
+        names = {"run": run, "methods": chosen, "score_names": score, "together": bool(together)}
+        return _explain_elsewhere(engine, {**who, **names, **rest}, workers, address, slurm)
     with _bars() as watch:
         if dry_run:
             estimates = estimate_run(loaded, run, chosen, score, **rest, watch=watch)
@@ -180,6 +192,32 @@ def explain(
         return
     _print_explained(done)
     print(f"Next: rljax-viz report {run}")
+
+
+def _explain_elsewhere(
+    engine: str, task: dict[str, Any], workers: int | None, address: str | None, slurm: list[str]
+) -> None:
+    import functools
+    import time
+
+    from .runs import explain_part, sum_of_parts
+    from .sweeps import run_on_ray, submit_to_slurm
+
+    job = functools.partial(explain_part, **task)
+    if engine == "slurm":
+        pairs = [item.split("=", 1) for item in slurm]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ValueError(f"--slurm is KEY=VALUE, e.g. slurm_partition=gpu; got {slurm}")
+        options = {key: int(value) if value.isdigit() else value for key, value in pairs}
+        jobs = submit_to_slurm(job, workers or 8, str(task["run"] / "slurm"), options=options)
+        print(f"{len(jobs)} tasks submitted ({jobs[0].job_id} ...); their logs: {task['run'] / 'slurm'}")
+        return
+    began, parts = time.perf_counter(), 8 * (workers or 2)
+    with _bars() as watch:
+        tell = functools.partial(watch, "parts on Ray's workers")
+        done = run_on_ray(job, parts, workers=workers, address=address, watch=tell)
+    _print_explained(sum_of_parts(done, time.perf_counter() - began))
+    print(f"Next: rljax-viz report {task['run']}")
 
 
 def verify(
@@ -375,7 +413,7 @@ def _print_explained(done: list[Any]) -> None:
     from rich.table import Table
 
     table = Table("method", "score", "layer", "frames", "there before", "frames/s")
-    table.columns[0].no_wrap = True
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for one in done:
         speed = f"{one.frames_per_second:,.0f}" if one.frames_per_second else "-"
         table.add_row(one.method, one.score, one.layer or "", str(one.frames), str(one.skipped), speed)

@@ -6,7 +6,7 @@ from .config import ALGORITHMS, RunConfig, default_network, make_config
 from .demo import DEMO_METHODS, DEMO_OPTIONS, DEMO_SCORES, Demo, run_demo
 from .doctor import Finding, diagnose
 from .exchange import export_recording, import_recording
-from .explain import Estimate, Explained, estimate_run, explain_run, verify_run
+from .explain import Estimate, Explained, estimate_run, explain_part, explain_run, sum_of_parts, verify_run
 from .export import export_agent
 from .mapping import make_explain
 from .metrics import read_metrics
@@ -38,6 +38,7 @@ __all__ = [
     "estimate_run",
     "evaluate",
     "eventful_steps",
+    "explain_part",
     "explain_run",
     "export_agent",
     "export_recording",
@@ -52,6 +53,7 @@ __all__ = [
     "record",
     "report_run",
     "run_demo",
+    "sum_of_parts",
     "train_run",
     "verify_run",
 ]

@@ -14,12 +14,16 @@ from ..envs import Preset, check_same_view
 from ..explain import METHODS, explain_many
 from ..store import Episodes, Maps, Report, create_maps, map_name, open_maps, verify
 from ..sweeps import best_tile, map_frames, measure
-from .agent import Agent
+from .agent import Agent, load_agent
 from .mapping import data_for, explain_shape, make_explain, scores_for, units
 
 Watch = Callable[[str, int, int], None]
 MEASURED = 2000  # frames: for fewer, finding the best tile takes longer than it saves
-TILE = 32
+
+
+def default_tile() -> int:
+    """Frames at once where nothing was measured: what stays in a CPU's cache, and what fills a GPU."""
+    return 32 if jax.default_backend() == "cpu" else 1024
 
 
 class Explained(NamedTuple):
@@ -72,7 +76,7 @@ def explain_run(
     layer: str | None = None,
     rows: np.ndarray | None = None,
     options: dict[str, dict[str, Any]] | None = None,
-    tile: int | None = TILE,
+    tile: int | None = 32,
     together: bool = False,
     dtype: str = "float16",
     part: tuple[int, int] = (0, 1),
@@ -91,7 +95,7 @@ def explain_run(
     episodes = open_recording(agent, run, any_checkpoint)
     jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {})
     if rows is not None and len(rows) < len(episodes):
-        return [_chosen_rows(agent, episodes, job, rows, tile or TILE, dtype, watch) for job in jobs]
+        return [_chosen_rows(agent, episodes, job, rows, tile or default_tile(), dtype, watch) for job in jobs]
     groups: list[list[_Job]] = [jobs] if together and jobs else [[job] for job in jobs]
     return [done for group in groups for done in _whole(agent, episodes, group, tile, dtype, part, watch)]
 
@@ -104,7 +108,7 @@ def estimate_run(
     *,
     layer: str | None = None,
     options: dict[str, dict[str, Any]] | None = None,
-    tile: int | None = TILE,
+    tile: int | None = 32,
     dtype: str = "float16",
     any_checkpoint: bool = False,
     watch: Watch = lambda name, done, all: None,
@@ -121,11 +125,42 @@ def estimate_run(
         size = math.prod(job.shape) * np.dtype(dtype).itemsize + 6
         seconds = 0.0
         if todo:
-            given = {"rest": (_actions(episodes),), "key": _key([job]), "tile": tile or TILE}
+            given = {"rest": (_actions(episodes),), "key": _key([job]), "tile": tile or default_tile()}
             seconds = todo / measure(job.explain, agent.params, episodes.observations, **given)
         found.append(Estimate(job.method, job.score, job.layer, todo, seconds, todo * size / 1e9))
     watch("measuring", len(jobs), len(jobs))
     return found
+
+
+def explain_part(
+    part: tuple[int, int],
+    *,
+    source: str,
+    update: int | None = None,
+    seed_index: int = 0,
+    network_dtype: str | None = None,
+    run: Path,
+    methods: Sequence[str],
+    score_names: Sequence[str],
+    **options: Any,
+) -> list[Explained]:
+    """`explain_run` for one part, with the agent by its name: what travels to another process (functools.partial it)."""
+    agent = _loaded(source, update, seed_index, network_dtype)
+    return explain_run(agent, run, methods, score_names, part=part, **options)
+
+
+def sum_of_parts(parts: Sequence[list[Explained]], seconds: float) -> list[Explained]:
+    """What several parts of one job did together in `seconds`."""
+    whole = []
+    for same in zip(*parts, strict=True):
+        frames, skipped = sum(one.frames for one in same), sum(one.skipped for one in same)
+        whole.append(same[0]._replace(frames=frames, skipped=skipped, frames_per_second=(frames - skipped) / seconds))
+    return whole
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(source: str, update: int | None, seed_index: int, dtype: str | None) -> Agent:
+    return load_agent(source, update=update, seed_index=seed_index, dtype=dtype)
 
 
 def verify_run(run: Path, *, mend: bool = False, watch: Watch = lambda name, done, all: None) -> list[Report]:
@@ -204,11 +239,13 @@ def _actions(episodes: Episodes) -> Any:
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job."""
     explain, rest, key = _merged(jobs), (_actions(episodes),), _key(jobs)
-    tiles = [_tile_of(job.path) for job in jobs]
-    if not (tile := next((there for there in tiles if there), tile)):
-        many = len(episodes) > MEASURED
-        tile = best_tile(explain, agent.params, episodes.observations, rest=rest, key=key) if many else TILE
-    outs = {job.name: _maps_for(job, episodes, there or tile, dtype) for job, there in zip(jobs, tiles, strict=True)}
+    tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
+    if tile is None:
+        # parts of one job begin at the same moment, and must not measure different things
+        alone = part[1] == 1 and len(episodes) > MEASURED
+        tile = best_tile(explain, agent.params, episodes.observations, rest=rest, key=key) if alone else default_tile()
+    outs = {job.name: _maps_for(job, episodes, tile, dtype) for job in jobs}
+    tile = next(iter(outs.values())).attributes["tile"]
     label = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} maps together"
     before = {name: maps.done for name, maps in outs.items()}
     span = _span(list(outs.values()), part)
@@ -243,8 +280,14 @@ def _tile_of(path: Path) -> int | None:
 
 
 def _maps_for(job: _Job, episodes: Episodes, tile: int, dtype: str) -> Maps:
-    attributes = {**job.attributes, "tile": tile}
-    return create_maps(job.path, frames=len(episodes), shape=job.shape, attributes=attributes, dtype=dtype)
+    """The maps of a job, new or begun; those that another process began a moment ago keep its tile."""
+    options = {"frames": len(episodes), "shape": job.shape, "dtype": dtype}
+    try:
+        return create_maps(job.path, attributes={**job.attributes, "tile": _tile_of(job.path) or tile}, **options)
+    except ValueError:
+        if _tile_of(job.path) == tile:
+            raise
+        return create_maps(job.path, attributes={**job.attributes, "tile": _tile_of(job.path)}, **options)
 
 
 def _span(stores: list[Maps], part: tuple[int, int]) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from captum.attr import (
     InputXGradient,
     IntegratedGradients,
     LayerGradCam,
+    LayerIntegratedGradients,
+    NoiseTunnel,
     Occlusion,
     Saliency,
 )
@@ -48,6 +50,19 @@ def _integrated(steps: int) -> Callable[[Nature, int | None], Maps]:
     return make
 
 
+def _layer_integrated(net: Nature, variant: int | None) -> Maps:
+    """From the activation of a black frame; Captum has no way to begin at the zero activation."""
+    model = Value(net)
+    attribute = LayerIntegratedGradients(model, net.layer("conv3")).attribute
+    return lambda x: attribute(x, baselines=0.0, n_steps=10, internal_batch_size=variant)
+
+
+def _smooth_grad(net: Nature, variant: int | None) -> Maps:
+    attribute = NoiseTunnel(Saliency(Value(net))).attribute
+    options = {"nt_type": "smoothgrad", "nt_samples": 16, "nt_samples_batch_size": variant, "stdevs": 38.0, "abs": False}
+    return lambda x: attribute(x.requires_grad_(), **options)
+
+
 def _occlusion(net: Nature, variant: int | None) -> Maps:
     attribute = Occlusion(Value(net)).attribute
     windows = {"sliding_window_shapes": (4, 8, 8), "strides": (4, 4, 4), "perturbations_per_eval": variant}
@@ -60,6 +75,8 @@ def _occlusion(net: Nature, variant: int | None) -> Maps:
 
 
 METHODS = {
+    "layer_integrated_gradients_conv3": _layer_integrated,
+    "smooth_grad_16": _smooth_grad,
     "occlusion_8_4": _occlusion,
     "gradient": _simple(Saliency, abs=False),
     "input_x_gradient": _simple(InputXGradient),
@@ -76,7 +93,9 @@ def variants(name: str, batch: int) -> list[int | None]:
     """What there is to choose for a method at a batch size: how many points of the path (or windows) are alive at once."""
     if name == "occlusion_8_4":
         return [n for n in (16, 64, 128) if n * batch <= 512]
-    if not name.startswith("integrated_gradients"):
+    if name == "smooth_grad_16":
+        return [n for n in (1, 4, 16) if n * batch <= 2048]
+    if "integrated_gradients" not in name:
         return [None]
-    points = batch * int(name.rpartition("_")[2])
+    points = batch * (10 if name.startswith("layer") else int(name.rpartition("_")[2]))
     return [n for n in (128, 512, 2048) if batch <= n < points] + ([None] if points <= 4096 else [])

@@ -157,6 +157,54 @@ def _perturbation(net: Nature) -> Maps:
     return maps
 
 
+def _perturbation_loop(net: Nature) -> Maps:
+    """As Greydanus' own code: one frame, one mask, one pass, 289 times."""
+    centres = range(0, 84, 5)
+    masks = []
+    for y, x in ((y, x) for y in centres for x in centres):
+        mask = np.zeros((84, 84))
+        for dy, dx in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+            if 0 <= y + dy < 84 and 0 <= x + dx < 84:
+                mask[y + dy, x + dx] = 1
+        mask = gaussian_filter(mask, 5)
+        masks.append(torch.from_numpy((mask / mask.max()).astype(np.float32)))
+
+    @torch.no_grad()
+    def maps(x):
+        grids = torch.zeros(len(x), len(centres), len(centres))
+        for n, frame in enumerate(x):
+            clean = _value(net)(frame[None])
+            blurred = torch.from_numpy(np.stack([gaussian_filter(channel, 3) for channel in frame.numpy()]))
+            for k, mask in enumerate(masks):
+                seen = _value(net)((frame * (1 - mask) + blurred * mask)[None])
+                grids[n, k // len(centres), k % len(centres)] = 0.5 * (seen - clean) ** 2
+        return grids
+
+    return maps
+
+
+def rise_masks() -> np.ndarray:
+    """256 masks of 7x7 cells [N H W], shifted and smoothed by bilinear upsampling; both sides take these."""
+    cells = torch.from_numpy((np.random.default_rng(0).random((256, 1, 8, 8)) < 0.5).astype(np.float32))
+    return functional.interpolate(cells, (84, 84), mode="bilinear", align_corners=False)[:, 0].numpy()
+
+
+def _rise(net: Nature) -> Maps:
+    masks = torch.from_numpy(rise_masks())[:, None]
+    whole = masks[:, 0].sum(0)
+
+    @torch.no_grad()
+    def maps(x):
+        seen = torch.stack([_in_parts(lambda at, f=frame: _value(net)(f * masks[at]), len(masks), 128) for frame in x])
+        return torch.einsum("nk,khw->nhw", seen, masks[:, 0]) / whole
+
+    return maps
+
+
+def _smooth_grad(net: Nature) -> Maps:
+    return lambda x: sum(slope(_value(net), x + 38.0 * torch.randn_like(x)) for _ in range(16)) / 16
+
+
 METHODS: dict[str, Callable[[Nature], Maps]] = {
     "gradient": lambda net: lambda x: slope(_value(net), x),
     "input_x_gradient": lambda net: lambda x: x * slope(_value(net), x),
@@ -169,4 +217,7 @@ METHODS: dict[str, Callable[[Nature], Maps]] = {
     "layer_integrated_gradients_conv3": _layer_integrated,
     "occlusion_8_4": _occlusion,
     "perturbation_289": _perturbation,
+    "perturbation_289_loop": _perturbation_loop,
+    "rise_256": _rise,
+    "smooth_grad_16": _smooth_grad,
 }

@@ -159,8 +159,7 @@ def explain(
 
     Example: rljax-viz explain runs/demo --method guided_backprop --method grad_cam --score value
     """
-    from .explain import METHODS
-    from .runs import estimate_run, explain_run, load_agent
+    from .runs import estimate_run, explain_run, load_agent, methods_of
 
     run = run.parent if run.name == "episodes.zarr" else run
     if verify:
@@ -170,11 +169,11 @@ def explain(
     together = [name.strip() for name in methods.split(",") if name.strip()]
     if bool(method) == bool(together) or not score:
         raise ValueError("say what to explain: --method NAME (or --methods A,B,C, in one pass) and --score NAME; e.g. value")
-    chosen = together or (list(METHODS) if "all" in method else method)
-    options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps}
     if agent is None and not any((run / name).exists() for name in ("config.json", "agent.json")) and run.exists():
         raise ValueError(f"{run} does not say who played: name the agent that is to look, e.g. --agent zoo:Breakout-v5")
     loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
+    chosen = together or (methods_of(loaded) if "all" in method else method)
+    options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps}
     rest: dict[str, Any] = {"layer": layer, "options": options, "tile": tile, "dtype": store_as}
     rest["any_checkpoint"] = agent is not None
     if engine != "here" and not dry_run:

@@ -4,6 +4,7 @@ To add one, copy `gradient.py`, and give it a line in `METHODS`.
 """
 
 from rljax_viz.explain import scores
+from rljax_viz.explain.attention_map import attention_map
 from rljax_viz.explain.cams import grad_cam_plus_plus, hires_cam, layer_cam
 from rljax_viz.explain.contract import Explain, Method, Network, Score
 from rljax_viz.explain.counterfactual import counterfactual
@@ -64,6 +65,7 @@ __all__ = [
     "Method",
     "Network",
     "Score",
+    "attention_map",
     "counterfactual",
     "deconvnet",
     "deep_lift",

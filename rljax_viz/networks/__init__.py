@@ -6,6 +6,6 @@
 """
 
 from rljax_viz.networks.output import Output
-from rljax_viz.networks.registry import NAMES, make
+from rljax_viz.networks.registry import ATTENTION, NAMES, make
 
-__all__ = ["NAMES", "Output", "make"]
+__all__ = ["ATTENTION", "NAMES", "Output", "make"]

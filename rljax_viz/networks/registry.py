@@ -9,17 +9,44 @@ import jax.numpy as jnp
 import numpy as np
 
 from rljax_viz.networks.coinrun import CoinRun
+from rljax_viz.networks.daqn import DAQN
+from rljax_viz.networks.fls import VARIANTS, FreeLunch
 from rljax_viz.networks.minatar import MinAtar
 from rljax_viz.networks.nature import Nature
 from rljax_viz.networks.nature_dueling import NatureDueling
 from rljax_viz.networks.nature_q import NatureQ
+from rljax_viz.networks.rs import RegionSensitive
 
-_NETWORKS: dict[str, type[nn.Module]] = {
-    "nature": Nature,
-    "nature-q": NatureQ,
-    "nature-dueling": NatureDueling,
-    "minatar": MinAtar,
-    "coinrun": CoinRun,
+_OPEN = ("num_actions", "dtype", "parent", "name")  # what a variant does not settle
+_PLAIN = {field.name: field.default for field in dataclasses.fields(FreeLunch) if field.name not in _OPEN}
+_DENSE_MAP = {"layer": "attention", "receptive_field": 13, "stride": 1, "padding": 6}
+_SPARSE_MAP = {"layer": "attention", "receptive_field": 36, "stride": 8, "padding": 0}
+_FIRST_MAP = {"layer": "attention", "receptive_field": 8, "stride": 4, "padding": 0}
+_EACH_MAP = {
+    "layer": ("attention1", "attention2", "attention3"),
+    "receptive_field": (8, 4, 8), "stride": (4, 2, 2), "padding": (0, 0, 0),
+}  # fmt: skip
+
+#: name -> (network, the options that make it this one)
+_NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+    "nature": (Nature, {}),
+    "nature-q": (NatureQ, {}),
+    "nature-dueling": (NatureDueling, {}),
+    "minatar": (MinAtar, {}),
+    "coinrun": (CoinRun, {}),
+    "daqn": (DAQN, {}),
+    "rs": (RegionSensitive, {"padding": 1}),
+    "rs-no-padding": (RegionSensitive, {"padding": 0}),
+    **{name: (FreeLunch, {**_PLAIN, **options}) for name, options in VARIANTS.items()},
+}
+
+#: name of a network that attends -> the options of `explain.attention_map` that draw its map: where each of its pixels
+#: looks in an 84x84 frame. RS's one pixel of padding is left out, as in the paper (FACTS, seed 004).
+ATTENTION: dict[str, dict[str, Any]] = {
+    **{name: _SPARSE_MAP for name in ("daqn", "rs", "rs-no-padding", *VARIANTS)},
+    **{name: _DENSE_MAP for name, options in VARIANTS.items() if options.get("dense")},
+    "sparse-fls-conv1": _FIRST_MAP,
+    "sparse-fls-each-conv": _EACH_MAP,
 }
 NAMES = tuple(_NETWORKS)
 _DTYPES = ("float32", "bfloat16")
@@ -38,13 +65,14 @@ def make(name: str, num_actions: int, **options: Any) -> nn.Module:
         raise ValueError(f"no network is called {name!r}; there are {', '.join(NAMES)}.{hint}")
     if isinstance(num_actions, bool) or not isinstance(num_actions, (int, np.integer)) or num_actions < 1:
         raise ValueError(f"num_actions is a positive int, got {num_actions!r}; the environment has env.num_actions.")
-    known = _options(_NETWORKS[name])
+    network, fixed = _NETWORKS[name]
+    known = [option for option in _options(network) if option not in fixed]
     unknown = sorted(options.keys() - known)
     if unknown:
         raise TypeError(f"{name} has no option {', '.join(map(repr, unknown))}; its options are {', '.join(known)}.")
     if "dtype" in options:
         options["dtype"] = _dtype(options["dtype"])
-    return _NETWORKS[name](num_actions=int(num_actions), **options)
+    return network(num_actions=int(num_actions), **fixed, **options)
 
 
 def _options(network: type[nn.Module]) -> tuple[str, ...]:

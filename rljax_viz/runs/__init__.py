@@ -8,7 +8,7 @@ from .doctor import Finding, diagnose
 from .exchange import export_recording, import_recording
 from .explain import Estimate, Explained, estimate_run, explain_part, explain_run, sum_of_parts, verify_run
 from .export import export_agent
-from .mapping import make_explain
+from .mapping import make_explain, methods_of
 from .metrics import read_metrics
 from .page import eventful_steps, report_run
 from .play import Evaluation, evaluate, record
@@ -47,6 +47,7 @@ __all__ = [
     "make_config",
     "make_explain",
     "make_loop",
+    "methods_of",
     "open_run",
     "parameter_hash",
     "read_metrics",

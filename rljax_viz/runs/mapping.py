@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import METHODS, last_frame, record, rise_masks, scores
+from ..explain import METHODS, attention_map, last_frame, record, rise_masks, scores
+from ..networks import ATTENTION
 from ..store import Episodes
 from .agent import Agent
 
 VECTORS = ("logits", "q")
 COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
+BUILT_IN = "attention_map"  # the one method that needs no score, and a network that attends
 BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, random masks for RISE
 
 
@@ -25,10 +27,12 @@ def make_explain(agent: Agent, method: str, score: str, layer: str | None = None
     `options`.
     Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
     """
+    if method == BUILT_IN:
+        return _attention(agent, layer)
     if method not in METHODS:
-        near = difflib.get_close_matches(method, METHODS, 1)
+        near = difflib.get_close_matches(method, (*METHODS, BUILT_IN), 1)
         meant = f", did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no method {method!r}{meant} There are {', '.join(METHODS)}")
+        raise ValueError(f"no method {method!r}{meant} There are {', '.join((*METHODS, BUILT_IN))}")
     entry = METHODS[method]
     options = {**entry.options, **options}
     if entry.needs_layer:
@@ -55,8 +59,25 @@ def make_explain(agent: Agent, method: str, score: str, layer: str | None = None
     return one
 
 
+def _attention(agent: Agent, layer: str | None) -> Callable:
+    """What the network itself attends to, drawn on the frame; no score is asked for."""
+    if agent.network not in ATTENTION or layer is not None:
+        have = ", ".join(ATTENTION)
+        raise ValueError(f"{agent.network} has no attention of its own (they are {have}), and it takes no layer")
+    height, width, _ = agent.obs_shape
+    explain = attention_map(agent.f, **ATTENTION[agent.network], size=(height, width))
+    return lambda params, obs, action: explain(params, obs)
+
+
+def methods_of(agent: Agent) -> list[str]:
+    """Every method that this agent can be explained by."""
+    return [*METHODS, *([BUILT_IN] if agent.network in ATTENTION else [])]
+
+
 def scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequence[str]:
     """What a method can explain of `score_names`: one score, or all actions, which are taken if none of them is."""
+    if method == BUILT_IN:
+        return ["attention"]
     if method not in METHODS or not METHODS[method].vector:
         return [name for name in score_names if name not in VECTORS] or score_names
     if method not in COMPARES:
@@ -93,6 +114,8 @@ def units(method: str, score: str) -> str:
     per_obs = ("gradient", "guided_backprop", "deconvnet", "smooth_grad")
     if method in COMPARES:
         return "fraction (0..1)"
+    if method == BUILT_IN:
+        return "attention"
     if method == "score_cam":
         return "activation"
     if method == "perturbation":

@@ -69,7 +69,66 @@ def coinrun(p, obs):
     return _actor_critic(p, relu(dense(p["fc2"], relu(dense(p["fc1"], x)))))
 
 
+def softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+def daqn(p, obs):
+    x = np.asarray(obs, np.float64) / 255
+    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+        x = relu(conv(p[layer], x, stride))
+    h = softmax(conv(p["attend"], np.tanh(conv(p["look"], x)))[..., 0])
+    seen = (x * h[..., None]).sum((0, 1))
+    return {**_actor_critic(p, relu(dense(p["fc"], seen))), "attention": h}
+
+
+def rs(p, obs, padding=1):
+    x = np.pad(np.asarray(obs, np.float64) / 255, ((padding, padding), (padding, padding), (0, 0)))
+    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+        x = relu(conv(p[layer], x, stride))
+    x = x / np.sqrt(np.maximum((x**2).sum(-1, keepdims=True), 1e-12))
+    seen = conv(p["look"], x)
+    two = conv(p["attend"], np.where(seen > 0, seen, np.expm1(np.minimum(seen, 0))))
+    h = softmax(two[..., 0]) + softmax(two[..., 1])
+    return {**_actor_critic(p, relu(dense(p["fc"], (x * h[..., None]).reshape(-1)))), "attention": h}
+
+
+def fls(p, obs, attend=(3,), dense_block=False, pool=False, norm=False, size=3, base_two=False, last_relu=True):
+    x = np.asarray(obs, np.float64) / 255
+    around, strides = ((3, 2, 1), (1, 1, 1)) if dense_block else ((0, 0, 0), (4, 2, 1))
+    for k, (padding, stride) in enumerate(zip(around, strides, strict=True), 1):
+        x = conv(p[f"conv{k}"], x, stride, padding)
+        x = relu(x) if k < 3 or last_relu else x
+        if k in attend:
+            place = str(k) if len(attend) > 1 else ""
+            seen = relu(conv(p[f"look{place}"], x, 1, size // 2))
+            h = conv(p[f"attend{place}"], seen, 1, size // 2)[..., 0]
+            h = np.log2(1 + 2.0**h) if base_two else np.log1p(np.exp(h))
+            h = h / h.sum() if norm else h
+            x = x * h[..., None]
+    x = x.sum((0, 1)) if pool else x.reshape(-1)
+    return {**_actor_critic(p, relu(dense(p["fc"], x))), "attention": h}
+
+
+FLS = {
+    "sparse-fls": {},
+    "sparse-fls-sum-pool": {"pool": True},
+    "sparse-fls-norm": {"norm": True},
+    "sparse-fls-1x1": {"size": 1},
+    "sparse-fls-softplus2": {"base_two": True},
+    "sparse-fls-no-relu": {"last_relu": False},
+    "sparse-fls-no-relu-sum-pool": {"last_relu": False, "pool": True},
+    "sparse-fls-conv1": {"attend": (1,)},
+    "sparse-fls-each-conv": {"attend": (1, 2, 3)},
+    "dense-fls-sum-pool": {"dense_block": True, "pool": True},
+    "dense-fls-no-relu-sum-pool": {"dense_block": True, "last_relu": False, "pool": True},
+}
 FORWARD = {
+    "daqn": daqn,
+    "rs": rs,
+    "rs-no-padding": lambda p, obs: rs(p, obs, 0),
+    **{name: lambda p, obs, options=options: fls(p, obs, **options) for name, options in FLS.items()},
     "nature": nature,
     "nature-q": nature_q,
     "nature-dueling": nature_dueling,

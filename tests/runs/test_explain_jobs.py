@@ -2,14 +2,18 @@
 
 import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rljax_viz import networks
+from rljax_viz.envs import Preset
+from rljax_viz.explain import attention_map
 from rljax_viz.networks import Output
-from rljax_viz.runs import estimate_run, explain_run, load_agent, verify_run
+from rljax_viz.runs import estimate_run, explain_run, import_recording, load_agent, methods_of, verify_run
 from rljax_viz.runs.foreign import described
-from rljax_viz.store import create_episodes, open_maps
+from rljax_viz.store import Episodes, create_episodes, open_maps
 
 SCORES = ["value", "logit:chosen"]
 
@@ -152,6 +156,24 @@ def test_a_recording_without_actions(run):
     with pytest.raises(ValueError, match="holds no actions, so 'logit:chosen' has no meaning; take logit:greedy"):
         explain_run(agent, run, ["gradient"], ["logit:chosen"])
     assert explain_run(agent, run, ["gradient"], ["logit:greedy"])[0].frames == 3
+
+
+def test_attention_is_drawn_where_the_network_has_any(run, tmp_path):
+    agent = load_agent(run)
+    with pytest.raises(ValueError, match=r"minatar has no attention of its own \(they are daqn"):
+        explain_run(agent, run, ["attention_map"], ["value"])
+    preset = Preset("Mine", height=84, width=84, grey=True, stack=4)
+    net = networks.make("sparse-fls", 3)
+    obs = np.random.default_rng(0).integers(0, 256, (4, 84, 84, 4), dtype=np.uint8)
+    fields = described(net.apply, net.init(jax.random.key(0), obs[0]), preset, "attending")
+    attending = agent._replace(**{**fields, "network": "sparse-fls"}, checkpoint="c")
+    np.savez(tmp_path / "g.npz", frames=obs[..., 3])
+    import_recording(tmp_path / "g.npz", tmp_path / "b", preset)
+    (done,) = explain_run(attending, tmp_path / "b", ["attention_map"], ["value", "logit:0"])
+    assert (done.score, done.frames) == ("attention", 4) and methods_of(attending)[-1] == "attention_map"
+    stacks = Episodes(tmp_path / "b" / "episodes.zarr").observations[:]
+    want = jax.vmap(attention_map(net.apply, **networks.ATTENTION["sparse-fls"]), (None, 0))(fields["params"], stacks)
+    np.testing.assert_allclose(open_maps(done.path)[:], want, rtol=2e-3)
 
 
 def test_an_agent_without_names_for_its_layers(run):

@@ -75,7 +75,7 @@ def test_knowing_where_people_look_in_general_is_worth_nothing():
     same = np.stack([f, f])
     np.testing.assert_allclose(shuffled_auc_expected(prior, f, same), 0.5, atol=1e-6)
     few = fixations(3)
-    assert float(shuffled_auc_expected(few.astype(np.float32), few, OTHERS)) > 0.95
+    assert float(shuffled_auc_expected(few.astype(np.float32), few, OTHERS)) > 0.9  # one pixel is looked at in every frame
 
 
 NONE = np.zeros(SHAPE, np.int32)

@@ -269,7 +269,7 @@ def _video_frames(path: Path, grey: bool) -> np.ndarray:
 
 def _minari() -> Any:
     try:
-        import minari
+        import minari  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("Minari is not installed: pip install 'rljax-viz[minari]'") from error
     return minari
@@ -278,7 +278,7 @@ def _minari() -> Any:
 def _to_minari(episodes: Episodes, name: str, watch: Watch) -> str:
     minari = _minari()
     from gymnasium import spaces
-    from minari.data_collector import EpisodeBuffer
+    from minari.data_collector import EpisodeBuffer  # pyright: ignore[reportMissingImports]
 
     if "action" not in episodes:
         raise ValueError(f"{episodes.path} holds no actions; a Minari dataset needs them")

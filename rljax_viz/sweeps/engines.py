@@ -57,7 +57,7 @@ def submit_to_slurm(
     Raises ImportError with the fix where submitit is not installed.
     """
     try:
-        import submitit
+        import submitit  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("submitit is not installed: pip install 'rljax-viz[slurm]'") from error
     executor: Any = submitit.LocalExecutor(folder) if local else submitit.AutoExecutor(folder)
@@ -69,7 +69,7 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("Ray is not installed: pip install 'rljax-viz[ray]'") from error
     return ray

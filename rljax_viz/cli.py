@@ -270,6 +270,38 @@ def export_games(
         print(export_recording(run, target, watch=lambda done, all: watch("steps written", done, all)))
 
 
+def gaze(
+    agent: Annotated[Positional[str], arg(metavar="AGENT", help="zoo:NAME, a run, module:function or FILE.cleanrl_model")],
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER", help="trials of Atari-HEAD: NAME.tar.bz2 and NAME.txt")],
+    method: Annotated[
+        UseAppendAction[list[str]], arg(help="may be given several times")
+    ] = [],  # noqa: B006
+    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, ...; several times")] = [],  # noqa: B006
+    layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
+    most_steps: Annotated[int | None, arg(help="of each trial; by default all")] = None,
+    seed: int = 0,
+) -> None:
+    """Compare an agent's maps with where people looked while they played: NSS, KL divergence, shuffled AUC.
+
+    Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .runs import GAZE_METRICS, evaluate_gaze, load_agent
+
+    if not (method and score):
+        raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
+    with _bars() as watch:
+        options = {"layer": layer, "most_steps": most_steps, "seed": seed}
+        results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
+    table = Table("trial", "method", "score", "steps", *GAZE_METRICS, "undefined")
+    for one in results:
+        means = [f"{mean:.3f}" for mean in one.means]
+        table.add_row(str(one.trial), one.method, one.score, str(one.steps), *means, "/".join(map(str, one.undefined)))
+    Console().print(table)
+
+
 def report(
     run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with games and maps")],
     max_steps: Annotated[int, arg(help="of a longer recording, the steps around rewards, lost lives and ends")] = 2000,
@@ -505,7 +537,7 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 def main() -> None:
     """Entry point of `rljax-viz`."""
     warnings.formatwarning = _plain_warning
-    commands: dict[str, Callable] = {f.__name__: f for f in (demo, train, play, explain, report, verify)}
+    commands: dict[str, Callable] = {f.__name__: f for f in (demo, train, play, explain, report, verify, gaze)}
     commands |= {"import": import_games, "export": export_games, "zoo": zoo, "doctor": doctor}
     _settle_process()
     try:

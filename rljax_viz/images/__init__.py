@@ -3,7 +3,16 @@
 from rljax_viz.images.blur import blur_matrix, gaussian_blur
 from rljax_viz.images.grey import grey
 from rljax_viz.images.receptive_field import ReceptiveField, receptive_field
-from rljax_viz.images.resize import upsample
+from rljax_viz.images.resize import area_resize, upsample
 from rljax_viz.images.stacks import gather_stacks
 
-__all__ = ["ReceptiveField", "blur_matrix", "gather_stacks", "gaussian_blur", "grey", "receptive_field", "upsample"]
+__all__ = [
+    "ReceptiveField",
+    "area_resize",
+    "blur_matrix",
+    "gather_stacks",
+    "gaussian_blur",
+    "grey",
+    "receptive_field",
+    "upsample",
+]

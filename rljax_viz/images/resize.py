@@ -1,7 +1,10 @@
 """Maps brought to the size of the frame they explain."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 
@@ -21,3 +24,26 @@ def upsample(map: ArrayLike, size: tuple[int, int]) -> jax.Array:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"upsample needs size=(height, width), both at least 1, got {size}; e.g. obs.shape[:2]")
     return jax.image.resize(map, (*size, *map.shape[2:]), "bilinear", antialias=False)
+
+
+def area_resize(image: ArrayLike, size: tuple[int, int]) -> jax.Array:
+    """`image` at a smaller height and width, each pixel the mean of the area that it covers.
+
+    image[H W] or [H W c] -> float32 [h w] or [h w c], units kept, not rounded.
+    What cv2's INTER_AREA does when it shrinks, as in Baselines' Atari preprocessing (210x160 -> 84x84). Raises ValueError
+    for another rank, or a size that is larger or empty.
+    """
+    image = jnp.asarray(image, jnp.float32)
+    if image.ndim not in (2, 3) or len(size) != 2 or not all(0 < n <= m for n, m in zip(size, image.shape, strict=False)):
+        raise ValueError(f"area_resize takes one image [H W] or [H W c] to a smaller (h, w), got {image.shape} to {size}")
+    rows, columns = (_areas(before, after) for before, after in zip(image.shape, size, strict=False))
+    return jnp.einsum("ih,hw...,jw->ij...", rows, image, columns, precision="highest")
+
+
+@functools.cache
+def _areas(before: int, after: int) -> np.ndarray:
+    """float32 [after before]: how much of each old pixel lies in each new one, rows of sum 1."""
+    step = before / after
+    left, pixel = np.arange(after)[:, None] * step, np.arange(before)[None]
+    overlap = np.minimum(left + step, pixel + 1) - np.maximum(left, pixel)
+    return (np.maximum(overlap, 0) / step).astype(np.float32)

@@ -8,6 +8,7 @@ from .doctor import Finding, diagnose
 from .exchange import export_recording, import_recording
 from .explain import Estimate, Explained, estimate_run, explain_part, explain_run, sum_of_parts, verify_run
 from .export import export_agent
+from .gaze import GAZE_METRICS, GazeScore, evaluate_gaze
 from .mapping import make_explain, methods_of
 from .metrics import read_metrics
 from .page import eventful_steps, report_run
@@ -21,6 +22,7 @@ __all__ = [
     "DEMO_METHODS",
     "DEMO_OPTIONS",
     "DEMO_SCORES",
+    "GAZE_METRICS",
     "Agent",
     "Checkpoints",
     "Demo",
@@ -28,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Explained",
     "Finding",
+    "GazeScore",
     "Loop",
     "Progress",
     "Run",
@@ -37,6 +40,7 @@ __all__ = [
     "diagnose",
     "estimate_run",
     "evaluate",
+    "evaluate_gaze",
     "eventful_steps",
     "explain_part",
     "explain_run",

@@ -1,0 +1,107 @@
+"""Does an agent look where people look? Its maps against the gaze of Atari-HEAD's players, on their frames."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..explain import upsample
+from ..measure import kl_divergence, nss, shuffled_auc
+from ..measure.atari_head import HEIGHT, WIDTH, Trial, read_games, trials_in
+from ..sweeps import map_frames
+from .agent import Agent
+from .mapping import make_explain, scores_for
+
+GAZE_METRICS = ("nss", "kl_divergence", "shuffled_auc")
+OTHERS = 10  # frames whose fixations stand for the rest of the trial
+_BLOCK = 256
+
+
+class GazeScore(NamedTuple):
+    """Means over the steps of one trial on which each metric is defined, in the order of GAZE_METRICS; `undefined` counts the
+    others."""
+
+    trial: int
+    method: str
+    score: str
+    steps: int
+    means: tuple[float, ...]
+    undefined: tuple[int, ...]
+
+
+def evaluate_gaze(
+    agent: Agent,
+    folder: str | Path,
+    methods: Sequence[str],
+    score_names: Sequence[str],
+    *,
+    layer: str | None = None,
+    most_steps: int | None = None,
+    seed: int = 0,
+    watch: Callable[[str, int, int], None] = lambda what, done, all: None,
+) -> list[GazeScore]:
+    """Every method and score on every trial of the agent's game in `folder` (of its first `most_steps` steps).
+
+    Maps are taken without their sign, brought to 210x160, and compared with the fixations of the eight emulator frames
+    that the agent sees; the other frames of shuffled AUC are drawn from the same trial. "chosen" is the action that the
+    agent would take. Where `meta_data.csv` is there, trials of other games are left out.
+    Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84x4 grey frames.
+    """
+    if tuple(agent.obs_shape) != (84, 84, 4) or agent.preset.padding not in ("zeros", "repeat"):
+        raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; gaze is compared for agents of 84x84x4 Atari frames")
+    trials = [trial for trial in trials_in(folder) if _plays(trial, folder, agent.preset.env_id)]
+    if not trials:
+        raise FileNotFoundError(f"{folder} holds no trial of {agent.preset.env_id}, by its meta_data.csv")
+    results = []
+    for trial in trials:
+        steps = list(trial.steps)[:most_steps]
+        for method in methods:
+            for score in scores_for(agent, method, score_names):
+                label = f"trial {trial.number}: {method}"
+                results.append(_one(agent, trial, steps, method, score, layer, seed, lambda k, n, w=label: watch(w, k, n)))
+    return results
+
+
+def _plays(trial: Trial, folder: str | Path, env_id: str) -> bool:
+    table = Path(folder) / "meta_data.csv"
+    return not table.exists() or read_games(table).get(trial.number, env_id) == env_id
+
+
+def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:
+    explain = make_explain(agent, method, score, layer)
+    act = jax.jit(jax.vmap(lambda params, obs: _greedy(agent.f(params, obs)), (None, 0)))
+    found: list[np.ndarray] = []
+    rng = np.random.default_rng((seed, trial.number))
+    for at in range(0, len(steps), _BLOCK):
+        some = steps[at : at + _BLOCK]
+        obs = trial.observations(some)
+        maps = map_frames(explain, agent.params, obs, None, rest=(np.asarray(act(agent.params, obs)),))
+        looks = trial.fixations(some)
+        picked = [rng.choice([s for s in steps if s != step] or [step], OTHERS) for step in some]
+        others = np.stack([trial.fixations(other).sum(0) for other in picked])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.asarray(some))
+        found.append(np.asarray(_metrics(keys, jnp.asarray(maps), jnp.asarray(looks), jnp.asarray(others))))
+        watch(at + len(some), len(steps))
+    values = np.concatenate(found)
+    undefined = tuple(int(n) for n in np.isnan(values).sum(0))
+    means = tuple(float(np.nanmean(column)) if not np.isnan(column).all() else float("nan") for column in values.T)
+    return GazeScore(trial.number, method, score, len(values), means, undefined)
+
+
+def _greedy(out: Any) -> jax.Array:
+    return (out.logits if out.logits is not None else out.q).argmax()
+
+
+@jax.jit
+def _metrics(keys: jax.Array, maps: jax.Array, looks: jax.Array, others: jax.Array) -> jax.Array:
+    """[n 3] in the order of GAZE_METRICS."""
+
+    def one(arguments):
+        key, map, look, other = arguments
+        map = upsample(jnp.abs(map), (HEIGHT, WIDTH))
+        return jnp.stack([nss(map, look), kl_divergence(map, look), shuffled_auc(key, map, look, other[None])])
+
+    return jax.lax.map(one, (keys, maps, looks, others), batch_size=8)

@@ -1,0 +1,137 @@
+"""A small trial in Atari-HEAD's format, made here, against the paper's definitions done by hand."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rljax_viz.images import area_resize
+from rljax_viz.measure.atari_head import Trial, fixation_map, frames_of_step, read_games, read_gaze, steps_of, trials_in
+
+N = 30
+NAME = "52_RZ_2394668_Aug-10-14-52-42"
+HEADER = "frame_id,episode_id,score,duration(ms),unclipped_reward,action,gaze_positions\n"
+
+
+def frames(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (N, 210, 160, 3), dtype=np.uint8)
+
+
+def write_trial(folder, pictures, name=NAME, drop=(), gaze=None):
+    """NAME.tar.bz2 of PNGs, in no order, and NAME.txt with rows of any length."""
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(folder / f"{name}.tar.bz2", "w:bz2") as archive:
+        for number in np.random.default_rng(1).permutation(np.arange(1, len(pictures) + 1)):
+            if number in drop:
+                continue
+            file = io.BytesIO()
+            Image.fromarray(pictures[number - 1]).save(file, "png")
+            info = tarfile.TarInfo(f"{name}/RZ_2394668_{number}.png")
+            info.size = file.getbuffer().nbytes
+            file.seek(0)
+            archive.addfile(info, file)
+    lines = [HEADER]
+    for number in range(1, len(pictures) + 1):
+        positions = (gaze or {}).get(number, [])
+        looks = ",".join(f"{x},{y}" for x, y in positions) or "null"
+        lines.append(f"RZ_2394668_{number},{'null' if number < 3 else 0},{number * 10},50,{number % 3},{number % 4},{looks}\n")
+    (folder / f"{name}.txt").write_text("".join(lines))
+    return folder / f"{name}.tar.bz2"
+
+
+GAZE = {1: [(10.0, 20.0)], 5: [(80.5, 105.5), (80.5, 105.5), (159.6, 3.0)], 6: [(0.4, 209.4)], 9: [(-3.0, 5.0), (12.0, 13.0)]}
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    return Trial(write_trial(tmp_path_factory.mktemp("head"), frames(), gaze=GAZE))
+
+
+def test_gaze_is_read_with_its_holes(trial):
+    rows = trial.gaze
+    assert trial.number == 52 and sorted(rows) == list(range(1, N + 1))
+    assert rows[1].episode is None and rows[3].episode == 0
+    assert (rows[5].score, rows[5].milliseconds, rows[5].reward, rows[5].action) == (50.0, 50.0, 2.0, 1)
+    np.testing.assert_array_equal(rows[5].gaze, GAZE[5])
+    assert rows[2].gaze.shape == (0, 2)
+
+
+@pytest.mark.parametrize("size", [(210, 160), (84, 84)])
+def test_fixations_round_as_python_does_and_stay_inside(size):
+    gaze = [(80.5, 105.5), (81.5, 106.5), (159.6, 3.0), (-3.0, 5.0), (-0.4, 0.0), (12.0, 209.6)]
+    want = np.zeros(size, int)
+    for x, y in gaze:
+        row, column = round(y / 210 * size[0]), round(x / 160 * size[1])
+        if 0 <= row < size[0] and 0 <= column < size[1]:
+            want[row, column] += 1
+    got = fixation_map(np.array(gaze), size)
+    np.testing.assert_array_equal(got, want)
+    if size == (210, 160):
+        assert got[106, 80] == 1 and got[106, 82] == 1 and got.sum() == 3  # halves to even; three lie outside
+
+
+def test_eight_frames_of_the_game_are_one_step():
+    assert frames_of_step(20) == [20, 19, 16, 15, 12, 11, 8, 7]
+    assert frames_of_step(4) == [4, 3, 0] and frames_of_step(0) == [0]
+    assert list(steps_of(9)) == [0, 4] and list(steps_of(10)) == [0, 4, 8] and list(steps_of(N)) == list(range(0, 29, 4))
+
+
+def test_the_agent_sees_the_maximum_of_two_frames_in_grey_and_small(trial):
+    pictures, (stack,) = frames(), trial.observations([8])
+    assert stack.shape == (84, 84, 4) and not stack[..., 0].any()  # the game begins at frame 0
+    for channel, when in ((1, 0), (2, 4), (3, 8)):
+        pair = pictures[max(when - 1, 0) : when + 1].max(0).astype(np.float64)
+        grey = np.rint(pair @ [0.299, 0.587, 0.114])
+        small = np.zeros((84, 84))
+        for row in range(84):  # 210 / 84 is 2.5: pixels and a half
+            a = 2.5 * row
+            weights = np.clip(np.minimum(a + 2.5, np.arange(210) + 1) - np.maximum(a, np.arange(210)), 0, 1)
+            line = weights @ grey / 2.5
+            for column in range(84):
+                b, step = column * 160 / 84, 160 / 84
+                across = np.clip(np.minimum(b + step, np.arange(160) + 1) - np.maximum(b, np.arange(160)), 0, 1)
+                small[row, column] = across @ line / step
+        off = np.abs(stack[..., channel].astype(float) - small)
+        assert off.max() < 0.8 and off.mean() < 0.27  # rounded twice; a grey of exactly a half may round either way
+
+
+def test_people_look_at_all_frames_of_a_step(trial):
+    (both,) = trial.fixations([8])  # frames 8, 7, 4, 3, 0 from 0: numbers 9, 8, 5, 4, 1
+    want = sum(fixation_map(np.array(GAZE[number])) for number in (9, 5, 1))
+    np.testing.assert_array_equal(both, want)
+    assert both.sum() == 1 + 2 + 1  # one lies outside on the left, one on the right
+
+
+def test_area_resize_is_the_mean_of_blocks():
+    image = np.random.default_rng(2).random((12, 9, 2)).astype(np.float32)
+    want = image.reshape(4, 3, 3, 3, 2).mean((1, 3))
+    np.testing.assert_allclose(area_resize(image, (4, 3)), want, rtol=1e-5)
+    np.testing.assert_allclose(area_resize(image[..., 0], (5, 4)).mean(), image[..., 0].mean(), rtol=1e-5)
+    with pytest.raises(ValueError, match="to a smaller"):
+        area_resize(image, (13, 3))
+
+
+def test_games_by_trial(tmp_path):
+    table = "TrialNumber,NumberOfFrames,Game\n52,30,breakout\n53,10,ms_pacman\n,5,\n60,3,Mspacman\n61,9,space_invaders\n"
+    (tmp_path / "meta_data.csv").write_text(table)
+    games = read_games(tmp_path / "meta_data.csv")
+    assert games == {52: "Breakout-v5", 53: "MsPacman-v5", 60: "MsPacman-v5", 61: "SpaceInvaders-v5"}
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no <trial>_\*.tar.bz2"):
+        trials_in(tmp_path)
+    archive = write_trial(tmp_path / "a", frames()[:6], drop=(4,))
+    with pytest.raises(ValueError, match="holds 5 frames, but none is number 4"):
+        _ = Trial(archive).frames
+    archive = write_trial(tmp_path / "b", frames()[:3, :100])
+    with pytest.raises(ValueError, match="expected 210x160 in colour"):
+        _ = Trial(archive).frames
+    (tmp_path / "b" / f"{NAME}.txt").write_text(HEADER + "RZ_1,0,0,50,0,0,3.5\n")
+    with pytest.raises(ValueError, match="line 2: an x without its y"):
+        read_gaze(tmp_path / "b" / f"{NAME}.txt")
+    (tmp_path / "b" / f"{NAME}.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"it is NAME.tar.bz2 and NAME.txt, side by side"):
+        trials_in(tmp_path / "b")

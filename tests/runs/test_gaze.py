@@ -1,0 +1,39 @@
+"""An agent against a trial in which people look where it attends, and against one in which they look elsewhere."""
+
+import numpy as np
+import pytest
+
+from rljax_viz.explain import gradient, last_frame, scores, upsample
+from rljax_viz.measure import nss
+from rljax_viz.measure.atari_head import Trial
+from rljax_viz.runs import evaluate_gaze, load_agent
+from tests.measure.test_atari_head import N, frames, write_trial
+
+
+def test_maps_are_compared_with_the_gaze_of_their_frames(tmp_path):
+    agent = load_agent("zoo:Breakout-v5")
+    rng = np.random.default_rng(0)
+    looks = {n: [(float(x), float(y)) for x, y in rng.uniform((20, 60), (140, 190), (4, 2))] for n in range(5, N + 1)}
+    archive = write_trial(tmp_path, frames(), gaze=looks)
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,breakout\n")
+    (found,) = evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=5)
+    assert (found.trial, found.method, found.score, found.steps) == (52, "gradient", "value", 5)
+    assert found.undefined[0] == 1 and found.undefined[2] == 1  # nobody looks before frame 5
+    trial, explain = Trial(archive), gradient(agent.f, scores.value)
+    want = []
+    for step in list(trial.steps)[1:5]:
+        (obs,), (look,) = trial.observations([step]), trial.fixations([step])
+        want.append(float(nss(upsample(abs(last_frame(explain(agent.params, obs))), (210, 160)), look)))
+    np.testing.assert_allclose(found.means[0], np.mean(want), rtol=1e-3)
+    assert 0 <= found.means[2] <= 1 and (np.isnan(found.means[1]) or found.means[1] > 0)
+    again = evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=5)
+    np.testing.assert_array_equal(again[0].means, found.means)
+
+
+def test_trials_of_other_games_and_other_views_are_refused(tmp_path):
+    write_trial(tmp_path, frames()[:6])
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,seaquest\n")
+    with pytest.raises(FileNotFoundError, match=r"no trial of Breakout-v5, by its meta_data\.csv"):
+        evaluate_gaze(load_agent("zoo:Breakout-v5"), tmp_path, ["gradient"], ["value"])
+    with pytest.raises(ValueError, match="for agents of 84x84x4 Atari frames"):
+        evaluate_gaze(load_agent("zoo:Breakout-MinAtar"), tmp_path, ["gradient"], ["value"])

@@ -36,7 +36,8 @@ def write_trial(folder, pictures, name=NAME, drop=(), gaze=None):
     for number in range(1, len(pictures) + 1):
         positions = (gaze or {}).get(number, [])
         looks = ",".join(f"{x},{y}" for x, y in positions) or "null"
-        lines.append(f"RZ_2394668_{number},{'null' if number < 3 else 0},{number * 10},50,{number % 3},{number % 4},{looks}\n")
+        episode = "null" if number < 3 else 0
+        lines.append(f"RZ_2394668_{number},{episode},{number * 10},50,{number % 3},{number % 4},{looks}\n")
     (folder / f"{name}.txt").write_text("".join(lines))
     return folder / f"{name}.tar.bz2"
 

@@ -288,14 +288,15 @@ def gaze(
     from rich.console import Console
     from rich.table import Table
 
-    from .runs import GAZE_METRICS, evaluate_gaze, load_agent
+    from .runs import evaluate_gaze, load_agent
 
     if not (method and score):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
     with _bars() as watch:
         options = {"layer": layer, "most_steps": most_steps, "seed": seed}
         results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
-    table = Table("trial", "method", "score", "steps", *GAZE_METRICS, "undefined")
+    table = Table("trial", "method", "score", "steps", "NSS", "KL", "sAUC", "undefined")
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for one in results:
         means = [f"{mean:.3f}" for mean in one.means]
         table.add_row(str(one.trial), one.method, one.score, str(one.steps), *means, "/".join(map(str, one.undefined)))

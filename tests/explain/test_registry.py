@@ -10,8 +10,10 @@ from rljax_viz.explain import METHODS, gradient, record, scores
 from rljax_viz.transforms import fast_convs, tags
 from tests.explain import tiny
 
-SHAPES = {"nature": (84, 84, 4), "nature-dueling": (84, 84, 4), "minatar": (10, 10, 6), "coinrun": (64, 64, 3)}
-SCORES = {"nature-dueling": ["value", "q:3", "advantage:0", "difference:1,2"]}
+NATURES = ("nature", "nature-q", "nature-dueling")
+SHAPES = {**dict.fromkeys((*NATURES, *networks.ATTENTION), (84, 84, 4)), "minatar": (10, 10, 6), "coinrun": (64, 64, 3)}
+SCORES = {"nature-dueling": ["value", "q:3", "advantage:0", "difference:1,2"], "nature-q": ["q:3", "q:greedy"]}
+COVERING = ("nature", "nature-dueling", "minatar", "coinrun", "sparse-fls-each-conv")  # the others are slow
 ACTOR_CRITIC = ["value", "logit:3", "log_prob:1", "entropy", "difference:1,2"]
 
 
@@ -25,14 +27,17 @@ def test_the_list_of_networks_is_complete():
     assert set(networks.NAMES) == set(SHAPES)
 
 
-@pytest.mark.parametrize(("name", "fast"), [*((name, False) for name in SHAPES), ("nature", True), ("minatar", True)])
+NAMED = [pytest.param(name, False, marks=[] if name in COVERING else [pytest.mark.slow]) for name in SHAPES]
+
+
+@pytest.mark.parametrize(("name", "fast"), [*NAMED, ("nature", True), ("minatar", True)])
 def test_shapes(name, fast):
     net, params, obs = network(name)
     f = fast_convs(net.apply) if fast else net.apply
     layers = {layer: h.shape for layer, h in tags(net.apply)(params, obs).items()}
     assert layers
     for method_name, method in METHODS.items():
-        score = scores.parse("value")
+        score = scores.parse("q:greedy" if name == "nature-q" else "value")
         for layer, shape in layers.items() if method.needs_layer else [(None, None)]:
             explain = tiny.build(method_name, f, score, layer, obs.shape)
             if layer is not None and len(shape) != 3 and "cam" in method_name:
@@ -51,7 +56,7 @@ def test_scores(name):
     net, params, obs = network(name)
     for text in SCORES.get(name, ACTOR_CRITIC):
         assert jax.eval_shape(gradient(net.apply, scores.parse(text)), params, obs).shape == obs.shape
-    chosen = scores.chosen_q if name == "nature-dueling" else scores.chosen_logit
+    chosen = scores.chosen_q if name in ("nature-dueling", "nature-q") else scores.chosen_logit
     action = jax.ShapeDtypeStruct((), jnp.int32)
     assert jax.eval_shape(gradient(record(net.apply), chosen), params, obs, action).shape == obs.shape
 

@@ -27,18 +27,18 @@ def run(explained, tmp_path):
 
 def test_together_is_the_same_as_one_after_another(run, tmp_path):
     agent = load_agent(run)
-    methods = ["gradient", "guided_backprop", "smooth_grad", "grad_cam"]
+    methods = ["gradient", "smooth_grad", "grad_cam"]
     shutil.copytree(run, tmp_path / "alone")
     done = explain_run(agent, run, methods, SCORES, together=True)
     alone = explain_run(agent, tmp_path / "alone", methods, SCORES)
-    assert [(d.method, d.score, d.layer) for d in done] == [(d.method, d.score, d.layer) for d in alone] and len(done) == 8
+    assert [(d.method, d.score, d.layer) for d in done] == [(d.method, d.score, d.layer) for d in alone] and len(done) == 6
     assert {d.skipped for d in done} == {0}
     for one, other in zip(done, alone, strict=True):
         a, b = open_maps(one.path), open_maps(other.path)
         assert a.done.all() and a.attributes == b.attributes
         np.testing.assert_allclose(a[:], b[:], atol=2e-3 * np.abs(b[:]).max())
     more = explain_run(agent, run, [*methods, "deconvnet"], ["value"], together=True)
-    assert [d.skipped for d in more] == [d.frames for d in done[:4]] + [0]
+    assert [d.skipped for d in more] == [d.frames for d in done[:3]] + [0]
 
 
 def test_parts_make_the_whole_and_bytes_are_smaller(run):

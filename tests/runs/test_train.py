@@ -73,6 +73,7 @@ def test_unknown_names_are_refused():
         make_config("Breakout-MinAtar", lr=1)
 
 
+@pytest.mark.slow
 def test_each_of_eight_seeds_sees_its_own_games_and_learns_as_it_would_alone():
     settings = {**TINY, "steps": 4 * 16 * 3}
     together = make_loop(make_config("Breakout-MinAtar", seeds=8, seed=10, **settings))

@@ -126,6 +126,7 @@ def without(before="", **environ):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (sys.platform == "linux" and os.uname().machine == "x86_64"), reason="where the extra exists")
 def test_falls_back_with_one_warning_that_says_what_to_do(tmp_path):
     absent = "import importlib.metadata as m\ndef files(name): raise m.PackageNotFoundError(name)\nm.files = files"

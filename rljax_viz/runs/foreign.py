@@ -30,8 +30,9 @@ def load_entry(entry: str) -> dict[str, Any]:
     """What `module:function` gives: a function of no arguments that returns `(f, params, preset)`.
 
     `f(params, obs) -> Output` of one observation, in linen, nnx, equinox, haiku or plain jax; a dict of Output's fields
-    will do. `preset` is an `envs.Preset`, or the id of an environment (`"Breakout-v5"`) in its usual preset. The module
-    is looked for on Python's path and in the working directory.
+    will do, and so will a NamedTuple or dataclass that has some of them. `preset` is an `envs.Preset`, or the id of an
+    environment (`"Breakout-v5"`) in its usual preset. The module is looked for on Python's path and in the working
+    directory.
     Raises ValueError or ImportError that says what to change.
     """
     name, _, function = entry.partition(":")
@@ -104,17 +105,19 @@ def _as_output(f: Callable) -> Callable:
 
     def given(params: Any, obs: jax.Array, *rest: Any) -> Any:
         out = f(params, obs, *rest)
-        if isinstance(out, dict):
-            unknown = sorted(set(out) - set(Output._fields))
-            if unknown:
-                raise ValueError(f"f returns {unknown}; an Output has {', '.join(Output._fields)}")
-            return Output(**out)
-        if "action" not in getattr(out, "_fields", ()):
+        if isinstance(out, Output):
+            return out
+        names = out.keys() if isinstance(out, dict) else getattr(out, "_fields", getattr(out, "__dataclass_fields__", ()))
+        fields = {name: out[name] if isinstance(out, dict) else getattr(out, name) for name in names}
+        known = {name: value for name, value in fields.items() if name in Output._fields}
+        if isinstance(out, dict) and len(known) < len(fields):
+            raise ValueError(f"f returns {sorted(set(fields) - set(known))}; an Output has {', '.join(Output._fields)}")
+        if not known:
             raise ValueError(
-                f"f returns {type(out).__name__}; say what it is: networks.Output(logits=..., value=...) or "
-                "{'q': ...}, a dict of its fields"
+                f"f returns {type(out).__name__}; say what it is: networks.Output(logits=..., value=...), a NamedTuple of "
+                "your own with such fields, or a dict {'q': ...}"
             )
-        return out
+        return Output(**known)
 
     return given
 

@@ -95,6 +95,22 @@ def test_what_is_wrong_is_said(module, text, function, message):
         load_agent(f"{module(PLAIN + text)}:{function}")
 
 
+def test_an_output_of_ones_own(module):
+    text = """
+from typing import NamedTuple
+class Mine(NamedTuple):
+    logits: object
+    value: object
+    mood: str = "fine"
+def make(): return (lambda p, o: Mine(o[0, :6, 0] * p, o.sum() * p), jnp.float32(3), 'Pong-v5')
+"""
+    agent = load_agent(f"{module(PLAIN + text)}:make")
+    out = agent.f(agent.params, OBS.astype(np.float32))
+    np.testing.assert_allclose(out.logits, 3.0 * OBS[0, :6, 0])
+    assert out.q is None and out.action is None
+    assert make_explain(agent, "gradient", "logit:chosen")(agent.params, OBS, np.int32(0)).shape == (84, 84)
+
+
 def test_no_such_module_and_no_dtype(module):
     with pytest.raises(ImportError, match=r"run the command where nowhere\.py lies, or install it"):
         load_agent("nowhere:make")

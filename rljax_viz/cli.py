@@ -4,16 +4,24 @@ import ctypes
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
-if TYPE_CHECKING:
-    from .runs import Progress
+from .screen import (
+    bars,
+    print_agents,
+    print_episodes,
+    print_estimates,
+    print_explained,
+    print_findings,
+    print_gaze,
+    print_reports,
+    training_watch,
+)
 
 Out = Annotated[Path | None, arg(help="directory to write to; by default runs/<what>")]
 
@@ -61,7 +69,7 @@ def train(
         )  # fmt: skip
         where = out or Path("runs") / f"{env}-{algo}-{config.network}-{seed}"
     print(f"{config.algo} learns {config.preset.env_id} ({config.preset.name}), {config.network}, into {where}")
-    with _training_watch() as watch:
+    with training_watch() as watch:
         train_run(config, where, resume=resume is not None, tensorboard=tensorboard, watch=watch)
     print(f"Next: rljax-viz play {where} --record")
 
@@ -95,16 +103,16 @@ def play(
     if record:
         where = out or (Path("runs") / agent.removeprefix("zoo:") if agent.startswith("zoo:") else Path(agent))
         games = loaded.make_env(1, recording=True, preset=view)
-        with _bars() as watch:
+        with bars() as watch:
             path = record_games(
                 loaded, where, episodes, greedy=greedy, seed=seed, max_steps=max_steps, overwrite=overwrite, env=games,
                 watch=lambda rows, _: watch("steps played", rows, 0),
             )  # fmt: skip
-        _print_episodes(path)
+        print_episodes(path)
         print(f"Next: rljax-viz explain {where} --method guided_backprop --score value")
         return
     games = loaded.make_env(min(episodes, 32), preset=view)
-    with _bars() as watch:
+    with bars() as watch:
         result = evaluate(
             loaded, episodes, greedy=greedy, seed=seed, env=games, watch=lambda done, all: watch("games", done, all)
         )
@@ -180,16 +188,16 @@ def explain(
         who = {"source": agent or str(run), "update": update, "seed_index": seed_index, "network_dtype": dtype}
         names = {"run": run, "methods": chosen, "score_names": score, "together": bool(together)}
         return _explain_elsewhere(engine, {**who, **names, **rest}, workers, address, slurm)
-    with _bars() as watch:
+    with bars() as watch:
         if dry_run:
             estimates = estimate_run(loaded, run, chosen, score, **rest, watch=watch)
         else:
             part = _part(shard_range)
             done = explain_run(loaded, run, chosen, score, **rest, together=bool(together), part=part, watch=watch)
     if dry_run:
-        _print_estimates(estimates)
+        print_estimates(estimates)
         return
-    _print_explained(done)
+    print_explained(done)
     print(f"Next: rljax-viz report {run}")
 
 
@@ -212,10 +220,10 @@ def _explain_elsewhere(
         print(f"{len(jobs)} tasks submitted ({jobs[0].job_id} ...); their logs: {task['run'] / 'slurm'}")
         return
     began, parts = time.perf_counter(), 8 * (workers or 2)
-    with _bars() as watch:
+    with bars() as watch:
         tell = functools.partial(watch, "parts on Ray's workers")
         done = run_on_ray(job, parts, workers=workers, address=address, watch=tell)
-    _print_explained(sum_of_parts(done, time.perf_counter() - began))
+    print_explained(sum_of_parts(done, time.perf_counter() - began))
     print(f"Next: rljax-viz report {task['run']}")
 
 
@@ -247,12 +255,12 @@ def import_games(
     from .runs import import_recording
 
     shown = make_preset(preset or default_preset(env), env)
-    with _bars() as watch:
+    with bars() as watch:
         path = import_recording(
             source, run, shown, channels_first=channels_first, overwrite=overwrite,
             watch=lambda done, all: watch("steps read", done, all),
         )  # fmt: skip
-    _print_episodes(path)
+    print_episodes(path)
     print(f"Next: rljax-viz explain {run} --agent zoo:{env} --method guided_backprop --score value")
 
 
@@ -266,7 +274,7 @@ def export_games(
     """
     from .runs import export_recording
 
-    with _bars() as watch:
+    with bars() as watch:
         print(export_recording(run, target, watch=lambda done, all: watch("steps written", done, all)))
 
 
@@ -285,22 +293,14 @@ def gaze(
 
     Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from .runs import evaluate_gaze, load_agent
 
     if not (method and score):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
-    with _bars() as watch:
+    with bars() as watch:
         options = {"layer": layer, "most_steps": most_steps, "seed": seed}
         results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
-    table = Table("trial", "method", "score", "steps", "NSS", "KL", "sAUC", "undefined")
-    table.columns[1].no_wrap = table.columns[2].no_wrap = True
-    for one in results:
-        means = [f"{mean:.3f}" for mean in one.means]
-        table.add_row(str(one.trial), one.method, one.score, str(one.steps), *means, "/".join(map(str, one.undefined)))
-    Console().print(table)
+    print_gaze(results)
 
 
 def report(
@@ -315,7 +315,7 @@ def report(
     from .report import page_size
     from .runs import report_run
 
-    with _bars() as watch:
+    with bars() as watch:
         page, film = report_run(run, max_steps=max_steps, video=video, watch=watch)
     print(f"{page.resolve()} ({page_size(page) / 1e6:.1f} MB){f' and {film.resolve()}' if film else ''}")
 
@@ -335,10 +335,10 @@ def demo(
 
     if agent is None:
         agent = f"zoo:{next((name for name in ('Breakout-v5', 'Pong-v5') if name in zoo.names()), 'Breakout-MinAtar')}"
-    with _bars() as watch:
+    with bars() as watch:
         made = run_demo(out, agent, max_frames=max_frames, seed=seed, watch=watch)
     print(f"{made.agent.name} played {made.episode_steps} steps, return {made.episode_return:g}")
-    _print_explained(made.explained)
+    print_explained(made.explained)
     print(f"{made.explained_steps} steps explained; {made.seconds:.0f} s in all; page {made.page_bytes / 1e6:.1f} MB")
     print(f"Open in a browser: {made.page.resolve()}")
     if made.video:
@@ -350,18 +350,9 @@ def zoo() -> None:
 
     Example: rljax-viz zoo
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from . import zoo as agents
 
-    table = Table("agent", "algorithm", "network", "steps", "score", "games")
-    for name in agents.names():
-        card = agents.card(name)
-        score = card["score"]
-        row = (card["algo"], card["network"], f"{card['steps']:,}", f"{score['mean']:g} +- {score['std']:g}")
-        table.add_row(f"zoo:{name}", *row, str(score["episodes"]))
-    Console().print(table)
+    print_agents({name: agents.card(name) for name in agents.names()})
 
 
 def doctor() -> None:
@@ -369,101 +360,12 @@ def doctor() -> None:
 
     Example: rljax-viz doctor
     """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from .runs import diagnose
 
     findings = diagnose()
-    colour = {"ok": "green", "missing": "yellow", "broken": "red"}
-    table = Table("what", "state", "", "how to mend it")
-    for found in findings:
-        table.add_row(found.what, f"[{colour[found.state]}]{found.state}[/]", escape(found.says), escape(found.fix))
-    Console().print(table)
+    print_findings(findings)
     if any(found.state == "broken" for found in findings):
         raise SystemExit(1)
-
-
-# ------------------------------------------------------------------------------------------------------- on the screen
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """`watch(what, done, all)` draws one bar for each `what`; `all` of 0 counts without an end."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
-        tasks: dict[str, Any] = {}
-
-        def watch(what: str, done: int, all: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=all or None)
-            progress.update(tasks[what], completed=done)
-
-        yield watch
-
-
-@contextmanager
-def _training_watch() -> "Iterator[Callable[[Progress], None]]":
-    """One live line: return, steps a second, time left; a line a minute where the output is not a terminal."""
-    import time
-
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    recent: list[float] = []
-    marks: list[tuple[float, int]] = []
-    printed = [0.0]
-    with Progress(*columns, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("compiling", total=None)
-
-        def watch(progress: "Progress") -> None:
-            returns = progress.row["return"]
-            found = [r for r in (returns if isinstance(returns, list) else [returns]) if r is not None]
-            recent.extend([sum(found) / len(found)] if found else [])
-            del recent[:-20]
-            marks.append((time.monotonic(), progress.steps))
-            del marks[:-20]
-            (t0, s0), (t1, s1) = marks[0], marks[-1]
-            speed = (s1 - s0) / max(t1 - t0, 1e-9)
-            mean = f"{sum(recent) / len(recent):.2f}" if recent else "none yet"
-            text = f"{progress.steps:,} steps  return {mean}  " + (f"{speed:,.0f} steps/s" if speed else "compiled")
-            bar.update(task, description=text, total=progress.num_updates, completed=progress.update)
-            last = progress.update == progress.num_updates
-            if not sys.stdout.isatty() and (last or t1 - printed[0] > 60):
-                left = (progress.num_updates - progress.update) * progress.steps / progress.update / max(speed, 1e-9)
-                print(f"{text}  {left / 60:.0f} min left" if speed else text, flush=True)
-                printed[0] = t1
-
-        yield watch
-
-
-def _print_explained(done: list[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("method", "score", "layer", "frames", "there before", "frames/s")
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
-    for one in done:
-        speed = f"{one.frames_per_second:,.0f}" if one.frames_per_second else "-"
-        table.add_row(one.method, one.score, one.layer or "", str(one.frames), str(one.skipped), speed)
-    Console().print(table)
-
-
-def _print_estimates(estimates: list[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("method", "score", "layer", "frames to do", "seconds", "GB at most")
-    table.columns[0].no_wrap = True
-    for one in estimates:
-        seconds, size = f"{one.seconds:,.0f}", f"{one.gigabytes:.3g}"
-        table.add_row(one.method, one.score, one.layer or "", f"{one.frames:,}", seconds, size)
-    Console().print(table)
-    seconds, size = sum(one.seconds for one in estimates), sum(one.gigabytes for one in estimates)
-    print(f"{seconds:,.0f} s ({seconds / 3600:.2g} h) on this machine, {size:.3g} GB at most; nothing was written")
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -476,38 +378,12 @@ def _part(text: str) -> tuple[int, int]:
 
 def _verify(run: Path, mend: bool) -> bool:
     """Prints what every store of `run` holds and what is damaged; whether all is well."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from .runs import verify_run
 
-    with _bars() as watch:
+    with bars() as watch:
         reports = verify_run(run, mend=mend, watch=watch)
-    table = Table("store", "rows", "there", "damaged", "not finite", "")
-    table.columns[0].no_wrap = True
-    for report in reports:
-        damaged, faults = int(report.damaged.sum()), "; ".join(map(str, report.faults))
-        row = (f"{report.rows:,}", f"{report.written:,}", f"{damaged:,}", f"{report.not_finite:,}", escape(faults))
-        table.add_row(report.path.name, *row)
-    Console().print(table)
-    bad = [report for report in reports if report.faults]
-    for report in bad:
-        maps = report.path.parent.name == "maps"
-        mended = "damaged maps were thrown away" if mend else "`--mend` throws damaged maps away"
-        fix = f"{mended}, and the same explain command makes them again" if maps else "put the files back, or record anew"
-        print(f"{report.path}: {fix}")
-    return not bad
-
-
-def _print_episodes(path: Path) -> None:
-    from .store import Episodes
-
-    episodes = Episodes(path)
-    for game in episodes.episodes:
-        ended = "" if game.ended else " (cut short)"
-        print(f"game {game.id}: return {game.episode_return:g} in {game.length} steps{ended}")
-    print(f"{len(episodes)} steps in {path}")
+    print_reports(reports, mend)
+    return not any(report.faults for report in reports)
 
 
 # ------------------------------------------------------------------------------------------------------------- process

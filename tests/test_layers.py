@@ -28,9 +28,10 @@ FLOORS = {
     "sweeps": 2,
     "zoo": 2,  # data and where it lies; `runs` loads and exports it
     "runs": 3,
-    "cli": 4,
-    "__main__": 5,
-    "__init__": 5,  # the front door: `rljax_viz.open`, `rljax_viz.show`
+    "screen": 4,  # what the commands show
+    "cli": 5,
+    "__main__": 6,
+    "__init__": 6,  # the front door: `rljax_viz.open`, `rljax_viz.show`
 }
 # (file below rljax_viz/, room it may import against the rule): why
 EXCEPTIONS: dict[tuple[str, str], str] = {}

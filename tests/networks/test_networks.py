@@ -155,9 +155,12 @@ def test_fast_convs_agree(case):
     out, slope = values_and_slope(net.apply)
     fast_out, fast_slope = values_and_slope(transforms.fast_convs(net.apply))
     jax.tree.map(lambda fast, plain: np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-5), fast_out, out)
-    near = np.abs(fast_slope - slope) < 5e-5 * np.abs(slope).max()  # seven layers of rounding
-    # of the million units of a dense network one or two lie on the kink of their ReLU, and move the pixels around them
-    assert near.mean() > (0.95 if name.startswith("dense") else 0.9999)
+    if name.startswith("dense"):
+        # of its million units one or two lie on the kink of their ReLU, and move the pixels around them, a little
+        off = np.abs(fast_slope - slope) / np.abs(slope).max()
+        assert (off < 5e-5).mean() > 0.95 and off.max() < 5e-3
+    else:
+        np.testing.assert_allclose(fast_slope, slope, atol=5e-5 * np.abs(slope).max())  # seven layers of rounding
 
 
 def test_bfloat16_is_near_and_answers_in_float32(case):

@@ -1,4 +1,4 @@
-# make demo | test | slow | lint: each makes .venv, installs what it needs, and runs. The second call starts at once:
+# make demo | test | slow | long | lint: each makes .venv, installs what it needs, and runs. The second call starts at once:
 # what is installed is written down in stamps that are older than neither pyproject.toml nor constraints.txt.
 #
 #   make demo DEMO_ARGS="--max-frames 60"      make test TEST_ARGS="tests/explain -x"
@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test slow lint
+.PHONY: demo test slow long lint
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-core
@@ -27,6 +27,9 @@ test: $(VENV)/.installed-test
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
+
+long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m long $(TEST_ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -29,9 +29,10 @@ FLOORS = {
     "zoo": 2,  # data and where it lies; `runs` loads and exports it
     "runs": 3,
     "screen": 4,  # what the commands show
-    "cli": 5,
-    "__main__": 6,
-    "__init__": 6,  # the front door: `rljax_viz.open`, `rljax_viz.show`
+    "commands": 5,  # what a user can type
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 7,  # the front door: `rljax_viz.open`, `rljax_viz.show`
 }
 # (file below rljax_viz/, room it may import against the rule): why
 EXCEPTIONS: dict[tuple[str, str], str] = {}

@@ -174,4 +174,4 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
         means = (part.mean() for part in parts)
         return TrainState(params, opt_state, env_state, timestep, key, state.update + 1), Metrics(episodes, *means)
 
-    return Train(init, update, num_updates)
+    return Train(init, update, num_updates, per_update)

@@ -1,6 +1,6 @@
 """Environments: one `Env`, several doors (envpool's Atari and Procgen, gymnax), each opened only when it is asked for."""
 
-from .door import DOORS, default_preset, list_envs, make
+from .door import DOORS, default_preset, door_of, list_envs, make
 from .env import Env, Info, Timestep
 from .presets import PRESETS, Preset, check_same_view, make_preset
 
@@ -13,6 +13,7 @@ __all__ = [
     "Timestep",
     "check_same_view",
     "default_preset",
+    "door_of",
     "list_envs",
     "make",
     "make_preset",

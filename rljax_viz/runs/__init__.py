@@ -2,7 +2,7 @@
 
 from .agent import Agent, load_agent, parameter_hash
 from .checkpoints import Checkpoints
-from .config import ALGORITHMS, RunConfig, default_network, make_config
+from .config import RunConfig, default_network, make_config
 from .demo import DEMO_METHODS, DEMO_OPTIONS, DEMO_SCORES, Demo, run_demo
 from .doctor import Finding, diagnose
 from .exchange import export_recording, import_recording
@@ -18,7 +18,6 @@ from .steps import choose_steps
 from .train import Loop, Progress, make_loop, train_run
 
 __all__ = [
-    "ALGORITHMS",
     "DEMO_METHODS",
     "DEMO_OPTIONS",
     "DEMO_SCORES",

@@ -115,17 +115,18 @@ def _from_run(run: Path, update: int | None, seed_index: int, dtype: str | None)
     config = RunConfig.load(run)
     if not 0 <= seed_index < config.seeds:
         raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
-    checkpoints = Checkpoints(run, read_only=True)
+    loop = make_loop(config)
+    checkpoints = Checkpoints(run, read_only=True, leave_out=loop.games)
     if not (updates := checkpoints.updates()):
         raise FileNotFoundError(f"{run} has no checkpoint yet; one is written every {config.checkpoint_every} updates")
-    state = checkpoints.restore(jax.eval_shape(make_loop(config).init), update)
+    state = checkpoints.restore(jax.eval_shape(loop.init), update)
     checkpoints.close()
     params = state.params if config.seeds == 1 else jax.tree.map(lambda x: x[seed_index], state.params)
     env = make(config.preset.env_id, 1, config.preset)
     options = _with_dtype(config.network_options, dtype)
     network = make_network(config.network, env.num_actions, **options)
     at = update or updates[-1]
-    steps = at * config.algorithm.num_steps * config.num_envs
+    steps = at * loop.steps_per_update
     card = {"algo": config.algo, "seed": config.seed + seed_index, "steps": steps, "config": config.to_json()}
     return Agent(
         fast_convs(network.apply), params, str(run), config.network, config.preset, env.action_names, env.obs_shape,

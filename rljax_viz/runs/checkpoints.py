@@ -14,9 +14,9 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _stored(state: Any) -> dict[str, Any]:
+def _stored(state: Any, leave_out: tuple[str, ...]) -> dict[str, Any]:
     """What a checkpoint holds: all but the games under way, keys as their numbers."""
-    kept = {name: value for name, value in state._asdict().items() if name not in ("env_state", "timestep")}
+    kept = {name: value for name, value in state._asdict().items() if name not in leave_out}
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, kept)
 
 
@@ -35,13 +35,21 @@ def _quiet() -> Iterator[None]:
 class Checkpoints:
     """`checkpoints/<update>/` of a run: the newest `keep`, and one every `keep_period` updates for good.
 
-    `read_only` touches nothing, so that a run can be looked at while it trains.
+    `read_only` touches nothing, so that a run can be looked at while it trains. `leave_out` names the fields of the state
+    that are not saved: the games under way.
     """
 
-    def __init__(self, run: Path, keep: int = 3, keep_period: int | None = None, read_only: bool = False):
+    def __init__(
+        self,
+        run: Path,
+        keep: int = 3,
+        keep_period: int | None = None,
+        read_only: bool = False,
+        leave_out: tuple[str, ...] = ("env_state", "timestep"),
+    ):
         import orbax.checkpoint as ocp
 
-        self._ocp = ocp
+        self._ocp, self._leave_out = ocp, leave_out
         if read_only:
             with _quiet():
                 options = ocp.CheckpointManagerOptions(read_only=True)
@@ -55,7 +63,7 @@ class Checkpoints:
     def save(self, update: int, state: Any) -> None:
         """Begins to write `state` as of `update`; goes on in the background."""
         if update not in self._manager.all_steps():
-            self._manager.save(update, args=self._ocp.args.StandardSave(_stored(state)), force=True)
+            self._manager.save(update, args=self._ocp.args.StandardSave(_stored(state, self._leave_out)), force=True)
 
     def updates(self) -> list[int]:
         """The updates that have a checkpoint, in order."""
@@ -70,9 +78,8 @@ class Checkpoints:
         if update is None or update not in self._manager.all_steps():
             raise FileNotFoundError(f"no checkpoint of update {update}; there are {self.updates()}")
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        like = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), jax.eval_shape(_stored, state)
-        )
+        shapes = jax.eval_shape(lambda s: _stored(s, self._leave_out), state)
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
         found = self._manager.restore(update, args=self._ocp.args.StandardRestore(like))
         found = jax.tree.map(
             lambda mine, new: jax.random.wrap_key_data(new) if _is_key(mine) else jnp.asarray(new),

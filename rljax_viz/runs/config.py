@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..agents import A2C, PPO
-from ..envs import Env, Preset, default_preset, make, make_preset
-
-ALGORITHMS = {"ppo": PPO(), "a2c": A2C}
+from ..agents import find_algorithm
+from ..envs import Env, Preset, default_preset, door_of, make, make_preset
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class RunConfig:
 
     preset: Preset
     algo: str
-    algorithm: PPO
+    algorithm: Any  #: the frozen dataclass of its settings
     network: str
     network_options: dict[str, Any] = field(default_factory=dict)
     num_envs: int = 8
@@ -29,8 +27,7 @@ class RunConfig:
     version: str = __version__
 
     def __post_init__(self) -> None:
-        if self.algo not in ALGORITHMS:
-            raise ValueError(f"no algorithm {self.algo!r}; there are {sorted(ALGORITHMS)}")
+        find_algorithm(self.algo)
         for name in ("num_envs", "seeds", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
@@ -47,7 +44,8 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
-        preset, algorithm = Preset.from_json(values["preset"]), PPO(**values["algorithm"])
+        settings = type(find_algorithm(values["algo"]).config)
+        preset, algorithm = Preset.from_json(values["preset"]), settings(**values["algorithm"])
         return cls(**{**values, "preset": preset, "algorithm": algorithm})
 
     def save(self, run: Path) -> None:
@@ -65,11 +63,18 @@ class RunConfig:
         return cls.from_json(json.loads(path.read_text()))
 
 
-def default_network(env_id: str) -> str:
-    """The network that suits the frames of `env_id`."""
+def kind_of(env_id: str) -> str:
+    """Which kind of games the defaults go by: "atari", "minatar", "procgen" or "other"."""
     if env_id.endswith("-MinAtar"):
         return "minatar"
-    return "coinrun" if env_id.endswith("-v0") else "nature"
+    return {"envpool-atari": "atari", "envpool-procgen": "procgen"}.get(door_of(env_id), "other")
+
+
+def default_network(env_id: str, algo: str = "ppo") -> str:
+    """The network that suits the frames of `env_id` and the algorithm."""
+    kind = kind_of(env_id)
+    usual = {"minatar": "minatar", "procgen": "coinrun"}.get(kind, "nature")
+    return find_algorithm(algo).networks.get(kind, usual)
 
 
 def make_config(
@@ -87,31 +92,20 @@ def make_config(
 ) -> RunConfig:
     """A `RunConfig` from names, with the defaults of its environment; `algorithm` holds changes of the algorithm's fields.
 
-    MinAtar plays 64 environments at once with purejaxrl's learning rate and clip, Procgen those of Hilton et al. 2020.
+    Raises ValueError for an unknown algorithm or setting.
     """
-    if algo not in ALGORITHMS:
-        raise ValueError(f"no algorithm {algo!r}; there are {sorted(ALGORITHMS)}")
-    fields: dict[str, Any] = {}
-    if env_id.endswith("-MinAtar"):
-        fields = {"learning_rate": 5e-3, "clip": 0.2, "num_minibatches": 8} if algo == "ppo" else {}
-        num_envs = num_envs or 64
-    elif env_id.endswith("-v0") and algo == "ppo":
-        fields = {
-            "num_steps": 256, "num_minibatches": 8, "epochs": 3, "learning_rate": 5e-4, "clip": 0.2, "discount": 0.999,
-            "anneal": False,
-        }  # fmt: skip
-        num_envs = num_envs or 64
-    fields |= {name: value for name, value in algorithm.items() if value is not None}
-    known = {f.name for f in dataclasses.fields(PPO)}
+    entry, kind = find_algorithm(algo), kind_of(env_id)
+    fields = entry.settings.get(kind, {}) | {name: value for name, value in algorithm.items() if value is not None}
+    known = {f.name for f in dataclasses.fields(entry.config)}
     if unknown := sorted(set(fields) - known):
         raise ValueError(f"{algo} has no setting {unknown}; it has {sorted(known)}")
     return RunConfig(
         preset=make_preset(preset or default_preset(env_id), env_id),
         algo=algo,
-        algorithm=dataclasses.replace(ALGORITHMS[algo], **fields),
-        network=network or default_network(env_id),
+        algorithm=dataclasses.replace(entry.config, **fields),
+        network=network or default_network(env_id, algo),
         network_options=network_options or {},
-        num_envs=num_envs or 8,
+        num_envs=num_envs or entry.num_envs.get(kind, 8),
         seed=seed,
         seeds=seeds,
         checkpoint_every=checkpoint_every,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..agents import Train, make_train
+from ..agents import Train, find_algorithm
 from ..networks import make as make_network
 from .checkpoints import Checkpoints
 from .config import RunConfig
@@ -32,30 +32,28 @@ class Loop(NamedTuple):
     update: Callable[[Any], tuple[Any, Any]]
     num_updates: int
     steps_per_update: int
+    games: tuple[str, ...]
 
 
 def make_loop(config: RunConfig) -> Loop:
     """The compiled parts of a training; with several seeds each is a `vmap`, and agent k begins from key `seed + k`."""
     env = config.env()
     network = make_network(config.network, env.num_actions, **config.network_options)
-    algorithm: Train = make_train(config.algorithm, env, network)
+    algorithm: Train = find_algorithm(config.algo).make_train(config.algorithm, env, network)
     keys = jax.vmap(jax.random.key)(config.seed + np.arange(config.seeds))
 
-    def games(key: jax.Array, update: jax.Array) -> Any:
-        return env.reset(jax.random.fold_in(key, update))
+    def new_games(state: Any, key: jax.Array, update: jax.Array) -> Any:
+        return algorithm.begin(state, *env.reset(jax.random.fold_in(key, update)))
 
     if config.seeds == 1:
-        keys, init, update, begin = keys[0], algorithm.init, algorithm.update, games
+        keys, init, update, begin = keys[0], algorithm.init, algorithm.update, new_games
     else:
-        init, update, begin = jax.vmap(algorithm.init), jax.vmap(algorithm.update), jax.vmap(games, (0, None))
-    init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin)
-
-    def begin_games(state: Any, at: int) -> Any:
-        env_state, timestep = begin(keys, np.int32(at))
-        return state._replace(env_state=env_state, timestep=timestep)
-
-    per_update = config.algorithm.num_steps * config.num_envs
-    return Loop(lambda: init(keys), begin_games, update, algorithm.num_updates, per_update)
+        init, update, begin = jax.vmap(algorithm.init), jax.vmap(algorithm.update), jax.vmap(new_games, (0, 0, None))
+    init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin, donate_argnums=0)
+    return Loop(
+        lambda: init(keys), lambda state, at: begin(state, keys, np.int32(at)), update, algorithm.num_updates,
+        algorithm.steps_per_update, algorithm.games,
+    )  # fmt: skip
 
 
 def train_run(
@@ -85,7 +83,7 @@ def train_run(
     config.save(out)
     loop = make_loop(config)
     keep_period = config.checkpoint_every * max(1, loop.num_updates // (10 * config.checkpoint_every))
-    checkpoints = Checkpoints(out, keep_period=keep_period)
+    checkpoints = Checkpoints(out, keep_period=keep_period, leave_out=loop.games)
     state, first = loop.init(), 0
     if resume and checkpoints.updates():
         first = checkpoints.updates()[-1]

@@ -1,0 +1,45 @@
+"""Algorithms by name: to add one, copy ppo.py and add a line here."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .ppo import A2C, PPO, make_train
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """`config` holds the defaults, `make_train(config, env, network) -> Train` the algorithm.
+
+    `networks`, `settings` and `num_envs` say what suits a kind of games ("atari", "minatar", "procgen", "other"): the
+    network's name, changes of the config's fields, games at once.
+    """
+
+    config: Any
+    make_train: Callable
+    networks: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    num_envs: dict[str, int] = field(default_factory=dict)
+
+
+_MINATAR = {"learning_rate": 5e-3, "clip": 0.2, "num_minibatches": 8}  # purejaxrl's
+_PROCGEN = {  # Hilton et al. 2020
+    "num_steps": 256, "num_minibatches": 8, "epochs": 3, "learning_rate": 5e-4, "clip": 0.2, "discount": 0.999,
+    "anneal": False,
+}  # fmt: skip
+_MANY = {"minatar": 64, "procgen": 64}
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "ppo": Algorithm(PPO(), make_train, settings={"minatar": _MINATAR, "procgen": _PROCGEN}, num_envs=_MANY),
+    "a2c": Algorithm(A2C, make_train, num_envs={"minatar": 64}),
+}
+
+
+def find_algorithm(name: str) -> Algorithm:
+    """The entry of ALGORITHMS; ValueError with the nearest names for another one."""
+    if name not in ALGORITHMS:
+        near = difflib.get_close_matches(name, ALGORITHMS, 2, 0.4)
+        hint = f"; near it: {near}" if near else ""
+        raise ValueError(f"no algorithm {name!r}{hint}; there are {sorted(ALGORITHMS)}")
+    return ALGORITHMS[name]

@@ -1,0 +1,33 @@
+"""Commands that ask whether the maps are true."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from ..screen import bars, print_gaze
+
+
+def gaze(
+    agent: Annotated[Positional[str], arg(metavar="AGENT", help="zoo:NAME, a run, module:function or FILE.cleanrl_model")],
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER", help="trials of Atari-HEAD: NAME.tar.bz2 and NAME.txt")],
+    method: Annotated[
+        UseAppendAction[list[str]], arg(help="may be given several times")
+    ] = [],  # noqa: B006
+    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, ...; several times")] = [],  # noqa: B006
+    layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
+    most_steps: Annotated[int | None, arg(help="of each trial; by default all")] = None,
+    seed: int = 0,
+) -> None:
+    """Compare an agent's maps with where people looked while they played: NSS, KL divergence, shuffled AUC.
+
+    Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
+    """
+    from ..runs import evaluate_gaze, load_agent
+
+    if not (method and score):
+        raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
+    with bars() as watch:
+        options = {"layer": layer, "most_steps": most_steps, "seed": seed}
+        results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
+    print_gaze(results)

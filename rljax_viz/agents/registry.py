@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import dqn
+from .dqn import DOUBLE_DQN, DQN
 from .ppo import A2C, PPO, make_train
 
 
@@ -28,11 +30,17 @@ _PROCGEN = {  # Hilton et al. 2020
     "num_steps": 256, "num_minibatches": 8, "epochs": 3, "learning_rate": 5e-4, "clip": 0.2, "discount": 0.999,
     "anneal": False,
 }  # fmt: skip
+_MINATAR_Q = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 8, "target_every": 250}
+_PLAIN_Q = {"atari": "nature-q", "minatar": "minatar-q"}
+_DUELING = {"atari": "nature-dueling", "minatar": "minatar-dueling"}
 _MANY = {"minatar": 64, "procgen": 64}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(PPO(), make_train, settings={"minatar": _MINATAR, "procgen": _PROCGEN}, num_envs=_MANY),
     "a2c": Algorithm(A2C, make_train, num_envs={"minatar": 64}),
+    "dqn": Algorithm(DQN(), dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
+    "double-dqn": Algorithm(DOUBLE_DQN, dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
+    "dddqn": Algorithm(DOUBLE_DQN, dqn.make_train, _DUELING, {"minatar": _MINATAR_Q}),
 }
 
 

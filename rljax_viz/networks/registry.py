@@ -12,6 +12,7 @@ from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.daqn import DAQN
 from rljax_viz.networks.fls import VARIANTS, FreeLunch
 from rljax_viz.networks.minatar import MinAtar
+from rljax_viz.networks.minatar_q import MinAtarQ
 from rljax_viz.networks.nature import Nature
 from rljax_viz.networks.nature_dueling import NatureDueling
 from rljax_viz.networks.nature_q import NatureQ
@@ -33,6 +34,8 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "nature-q": (NatureQ, {}),
     "nature-dueling": (NatureDueling, {}),
     "minatar": (MinAtar, {}),
+    "minatar-q": (MinAtarQ, {"dueling": False}),
+    "minatar-dueling": (MinAtarQ, {"dueling": True}),
     "coinrun": (CoinRun, {}),
     "daqn": (DAQN, {}),
     "rs": (RegionSensitive, {"padding": 1}),

@@ -116,7 +116,7 @@ def _from_run(run: Path, update: int | None, seed_index: int, dtype: str | None)
     if not 0 <= seed_index < config.seeds:
         raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
     loop = make_loop(config)
-    checkpoints = Checkpoints(run, read_only=True, leave_out=loop.games)
+    checkpoints = Checkpoints(run, read_only=True, leave_out=loop.apart)
     if not (updates := checkpoints.updates()):
         raise FileNotFoundError(f"{run} has no checkpoint yet; one is written every {config.checkpoint_every} updates")
     state = checkpoints.restore(jax.eval_shape(loop.init), update)

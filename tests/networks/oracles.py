@@ -47,17 +47,29 @@ def nature_q(p, obs):
     return {"q": dense(p["q"], relu(dense(p["fc"], _nature_convs(p, obs))))}
 
 
-def nature_dueling(p, obs):
-    x = _nature_convs(p, obs)
+def _dueling(p, x):
     value = dense(p["value"], relu(dense(p["fc_value"], x)))[0]
     raw = dense(p["advantage"], relu(dense(p["fc_advantage"], x)))
     advantage = raw - raw.mean()
     return {"q": value + advantage, "value": value, "advantage": advantage}
 
 
+def nature_dueling(p, obs):
+    return _dueling(p, _nature_convs(p, obs))
+
+
 def minatar(p, obs):
     x = relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255))
     return _actor_critic(p, relu(dense(p["fc"], x.reshape(-1))))
+
+
+def minatar_q(p, obs):
+    x = relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)).reshape(-1)
+    return {"q": dense(p["q"], relu(dense(p["fc"], x)))}
+
+
+def minatar_dueling(p, obs):
+    return _dueling(p, relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)).reshape(-1))
 
 
 def coinrun(p, obs):
@@ -133,5 +145,7 @@ FORWARD = {
     "nature-q": nature_q,
     "nature-dueling": nature_dueling,
     "minatar": minatar,
+    "minatar-q": minatar_q,
+    "minatar-dueling": minatar_dueling,
     "coinrun": coinrun,
 }

@@ -10,9 +10,11 @@ from tests.networks import oracles
 
 NATURES = ("nature", "nature-q", "nature-dueling")
 ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
-SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)}
+MINATAR_Q = ("minatar-q", "minatar-dueling")
+SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)} | dict.fromkeys(MINATAR_Q, (10, 10, 4))
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
 FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
+FULL |= dict.fromkeys(MINATAR_Q, (10, 10, 4))
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
@@ -34,6 +36,8 @@ COUNTS = {
     ("sparse-fls-1x1", 4): 1_686_693 + (64 * 256 + 256) + 257,
     ("sparse-fls", 6): 1_836_710 + 2 * 513,
     ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
+    ("minatar-q", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 6 * 129,
+    ("minatar-dueling", 6): (9 * 4 * 16 + 16) + 2 * (1024 * 128 + 128) + 7 * 129,
     ("coinrun", 9): 360_138,
     ("coinrun", 15): 363_216,
 }
@@ -49,6 +53,8 @@ TAGS = {
     "dense-fls-sum-pool": DENSE_TAGS,
     "dense-fls-no-relu-sum-pool": DENSE_TAGS,
     "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
+    "minatar-q": {"conv1": (8, 8, 16), "fc": (128,)},
+    "minatar-dueling": {"conv1": (8, 8, 16), "fc_value": (128,), "fc_advantage": (128,), "advantage_raw": (5,)},
     "coinrun": {
         "1a": (64, 64, 16),
         "2a": (32, 32, 32),
@@ -86,7 +92,7 @@ def case(request):
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", "coinrun", *ATTENDING)
+    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, "coinrun", *ATTENDING)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
@@ -224,7 +230,7 @@ def test_batches_and_small_frames_are_refused():
 def test_bad_names_options_and_numbers_are_refused():
     with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-q, .*Did you mean .*'nature', 4"):
         networks.make("natur", 4)
-    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, coinrun, daqn, "):
+    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, minatar-q, "):
         networks.make("zzz", 4)
     with pytest.raises(TypeError, match="nature has no option 'width'; its options are dtype"):
         networks.make("nature", 4, width=3)

@@ -11,6 +11,7 @@ import numpy as np
 from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.daqn import DAQN
 from rljax_viz.networks.fls import VARIANTS, FreeLunch
+from rljax_viz.networks.idqn import IDQN
 from rljax_viz.networks.minatar import MinAtar
 from rljax_viz.networks.minatar_q import MinAtarQ
 from rljax_viz.networks.nature import Nature
@@ -36,6 +37,8 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "minatar": (MinAtar, {}),
     "minatar-q": (MinAtarQ, {"dueling": False}),
     "minatar-dueling": (MinAtarQ, {"dueling": True}),
+    "idqn": (IDQN, {"small": False}),
+    "minatar-idqn": (IDQN, {"small": True}),
     "coinrun": (CoinRun, {}),
     "daqn": (DAQN, {}),
     "rs": (RegionSensitive, {"padding": 1}),

@@ -102,7 +102,7 @@ def _from_zoo(name: str, dtype: str | None) -> Agent:
     card = zoo.card(name)
     options = _with_dtype(card["network_options"], dtype)
     network = make_network(card["network"], len(card["action_names"]), **options)
-    params = {"params": flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/")}
+    params = zoo.unpacked(flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/"))
     params = jax.tree.map(jnp.asarray, params)
     return Agent(
         fast_convs(network.apply), params, f"zoo:{name}", card["network"], Preset.from_json(card["preset"]),

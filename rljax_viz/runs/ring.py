@@ -25,13 +25,12 @@ class Ring:
         self._length = self._slots + rows_per_interval + 1
         self._shapes = {name: getattr(replay, name) for name in self._fields}
 
-    def _file(self, name: str, mode: str) -> np.memmap:
-        like = self._shapes[name]
+    def _file(self, name: str, write: bool) -> np.memmap:
+        like, path = self._shapes[name], self._folder / f"{name}.bin"
         shape = (self._length, *like.shape[: self._axis], *like.shape[self._axis + 1 :])
-        path = self._folder / f"{name}.bin"
-        if mode == "w" and path.exists():
-            mode = "r+"
-        return np.memmap(path, like.dtype, {"w": "w+"}.get(mode, mode), shape=shape)
+        if write and not path.exists():
+            return np.memmap(path, like.dtype, "w+", shape=shape)
+        return np.memmap(path, like.dtype, "r+" if write else "r", shape=shape)
 
     def save(self, update: int, replay: Any) -> None:
         """Writes what came since the last call, then says so."""
@@ -42,7 +41,7 @@ class Ring:
         rows = np.arange(first, count)
         for name in self._fields:
             values = np.moveaxis(np.asarray(getattr(replay, name)), self._axis, 0)
-            file = self._file(name, "w")
+            file = self._file(name, write=True)
             file[rows % self._length] = values[rows % self._slots]
             file.flush()
             del file
@@ -62,7 +61,7 @@ class Ring:
         for name in self._fields:
             like = getattr(replay, name)
             values = np.zeros(like.shape, like.dtype)
-            np.moveaxis(values, self._axis, 0)[rows % self._slots] = self._file(name, "r")[rows % self._length]
+            np.moveaxis(values, self._axis, 0)[rows % self._slots] = self._file(name, write=False)[rows % self._length]
             found[name] = jnp.asarray(values)
         return replay._replace(**found, count=jnp.full(replay.count.shape, count, jnp.int32))
 

@@ -46,7 +46,7 @@ def learned(config: DQN, env):
 def test_the_bandit_has_its_values(changes):
     q, state, metrics = learned(dataclasses.replace(QUICK, **changes), contextual_bandit())
     np.testing.assert_allclose(q, np.eye(2), atol=0.1)
-    assert metrics.epsilon[0] > metrics.epsilon[-1] and state.replay.count == 16 * 40
+    assert metrics.parts["epsilon"][0] > metrics.parts["epsilon"][-1] and state.replay.count == 16 * 40
     late = metrics.episodes.return_sum[-5:].sum() / metrics.episodes.count[-5:].sum()
     assert late > 0.9  # one action in ten is random
 

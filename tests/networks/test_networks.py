@@ -11,10 +11,11 @@ from tests.networks import oracles
 NATURES = ("nature", "nature-q", "nature-dueling")
 ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
 MINATAR_Q = ("minatar-q", "minatar-dueling")
-SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)} | dict.fromkeys(MINATAR_Q, (10, 10, 4))
+KEYED = ("idqn", "minatar-idqn")
+SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)} | dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4)) | {"idqn": (36, 44, 3)}
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
 FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
-FULL |= dict.fromkeys(MINATAR_Q, (10, 10, 4))
+FULL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4)) | {"idqn": (84, 84, 4)}
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
@@ -38,6 +39,10 @@ COUNTS = {
     ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
     ("minatar-q", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 6 * 129,
     ("minatar-dueling", 6): (9 * 4 * 16 + 16) + 2 * (1024 * 128 + 128) + 7 * 129,
+    ("idqn", 4): 1_785_412,
+    ("idqn", 6): 1_795_652,
+    ("idqn", 9): 1_811_012,
+    ("idqn", 18): 1_857_092,
     ("coinrun", 9): 360_138,
     ("coinrun", 15): 363_216,
 }
@@ -53,6 +58,8 @@ TAGS = {
     "dense-fls-sum-pool": DENSE_TAGS,
     "dense-fls-no-relu-sum-pool": DENSE_TAGS,
     "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
+    "idqn": NATURE_CONVS | {"embedding": (256,), "weights": (5, 20)},
+    "minatar-idqn": {"conv1": (8, 8, 16), "embedding": (64,), "weights": (5, 20)},
     "minatar-q": {"conv1": (8, 8, 16), "fc": (128,)},
     "minatar-dueling": {"conv1": (8, 8, 16), "fc_value": (128,), "fc_advantage": (128,), "advantage_raw": (5,)},
     "coinrun": {
@@ -92,14 +99,14 @@ def case(request):
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, "coinrun", *ATTENDING)
+    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *KEYED, "coinrun", *ATTENDING)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
 def test_parameter_count(name, num_actions):
     net = networks.make(name, num_actions)
     params = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct(FULL[name], jnp.uint8))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name, num_actions]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params["params"])) == COUNTS[name, num_actions]
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
 
 

@@ -127,7 +127,10 @@ def idqn_loss(config: IDQN, policy: Any, params: Any, target: Any, batch: Batch)
 
 
 def upper_bound(out: Any, exploration: float) -> jax.Array:
-    """The action with the highest q + lambda_exp * uncertainty, of an `Output`. Annasamy & Sycara 2019, "Directed exploration"."""
+    """The action with the highest q + lambda_exp * uncertainty of an `Output`, int32 [...].
+
+    Annasamy & Sycara 2019, "Directed exploration".
+    """
     return (out.q + exploration * out.uncertainty).argmax(-1).astype(jnp.int32)
 
 

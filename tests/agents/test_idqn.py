@@ -27,9 +27,9 @@ def law(n=20):
 
 def c51(values, p, reward, discount):
     """Bellemare et al. 2017, algorithm 1, on an even grid."""
-    low, step, out = values[0], values[1] - values[0], np.zeros(len(values))
+    low, step, out = values[0], (values[-1] - values[0]) / 19, np.zeros(len(values))
     for v, mass in zip(values, p, strict=True):
-        b = (np.clip(reward + discount * v, values[0], values[-1]) - low) / step
+        b = round((np.clip(reward + discount * v, values[0], values[-1]) - low) / step, 6)
         below, above = int(np.floor(b)), int(np.ceil(b))
         if below == above:
             out[below] += mass
@@ -100,7 +100,8 @@ def test_reconstruction_is_a_sum_over_pixels_and_kl_is_the_closed_form():
     expected = 0.5 * ((image - (obs.astype(float) - mean) / 255) ** 2).sum()
     np.testing.assert_allclose(reconstruction_error(image, obs, mean), expected, rtol=1e-5)
     assert kl_to_normal(jnp.zeros(3), jnp.zeros(3)) == 0
-    np.testing.assert_allclose(kl_to_normal(jnp.array([1.0]), jnp.array([np.log(4.0)])), 0.5 * (1 + 4 - 1 - np.log(4)), rtol=1e-6)
+    kl = kl_to_normal(jnp.array([1.0]), jnp.array([np.log(4.0)]))
+    np.testing.assert_allclose(kl, 0.5 * (1 + 4 - 1 - np.log(4)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("values", ["even", "random"])
@@ -109,15 +110,15 @@ def test_the_bandit_has_its_values(values):
     env = dataclasses.replace(env, obs_shape=(4, 4, 1), reset=_larger(env.reset), step=_larger(env.step))
     net = networks.make("minatar-idqn", 2, low=-2.0, high=2.0, values=values)
     config = IDQN(
-        steps=16 * 16 * 40, num_steps=16, replay_size=1024, learn_start=256, batch_size=32, learning_rate=2e-3, target_every=20,
-        diversity=1e-4, exploration=0.1,
+        steps=16 * 16 * 40, num_steps=16, replay_size=1024, learn_start=256, batch_size=32, learning_rate=2e-3,
+        target_every=20, diversity=1e-4, exploration=0.1,
     )  # fmt: skip
     state, metrics = jax.jit(lambda key: train(make_train(config, env, net), key))(jax.random.key(1))
     obs = jnp.stack([_big(jnp.zeros((2, 2, 1)).at[c].set(255)) for c in range(2)]).astype(jnp.uint8)
     out = jax.vmap(net.apply, (None, 0))(state.params, obs)
     np.testing.assert_allclose(jnp.diagonal(out.q), 1.0, atol=0.15)  # the other actions are hardly tried
     assert (out.q.argmax(1) == jnp.arange(2)).all()
-    assert metrics.parts["reconstruction"][-1] < 0.2 * metrics.parts["reconstruction"][5]
+    assert metrics.parts["reconstruction"][-1] < 0.05 < metrics.parts["reconstruction"].max()
     mean = state.params["constants"]["mean"]
     seen = obs.astype(jnp.float32).mean(0)
     np.testing.assert_allclose(mean, seen, atol=30)

@@ -11,8 +11,10 @@ from tests.networks import oracles
 NATURES = ("nature", "nature-q", "nature-dueling")
 ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
 MINATAR_Q = ("minatar-q", "minatar-dueling")
+FLOAT32 = ("advantage_raw", "embedding", "weights")  # whatever the layers compute in
 KEYED = ("idqn", "minatar-idqn")
-SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)} | dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4)) | {"idqn": (36, 44, 3)}
+SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3), "idqn": (36, 44, 3)}
+SMALL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4))
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
 FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
 FULL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4)) | {"idqn": (84, 84, 4)}
@@ -89,7 +91,11 @@ def made(name, shape, num_actions=5, **options):
         scale = 0.1 if len(leaf.shape) == 1 else np.sqrt(2 / np.prod(leaf.shape[:-1]))
         return jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32)
 
-    return net, jax.tree.map(draw, params)
+    params = jax.tree.map(draw, params)
+    if "constants" in params:  # of i-DQN, where the oracle has a mean of 0
+        values = jnp.linspace(-25.0, 25.0, 20)
+        params = {**params, "constants": {"mean": jnp.zeros(shape), "values": values}}
+    return net, params
 
 
 @pytest.fixture(scope="module", params=networks.NAMES)
@@ -124,6 +130,7 @@ def test_tags_stand_behind_the_relu(case):
     hidden = transforms.activations(net.apply)(params, frames(SMALL[name]))[1]
     hidden.pop("advantage_raw", None)
     hidden = {tag: value for tag, value in hidden.items() if not tag.startswith("attention")}
+    hidden = {tag: value for tag, value in hidden.items() if tag not in ("embedding", "weights")}
     if "no-relu" in name:
         assert hidden.pop("conv3").min() < 0
     assert all(value.min() == 0 and value.max() > 0 for value in hidden.values())
@@ -181,7 +188,7 @@ def test_bfloat16_is_near_and_answers_in_float32(case):
     obs = frames(SMALL[name])
     low = networks.make(name, 5, dtype="bfloat16")
     hidden = transforms.activations(low.apply)(params, obs)[1]
-    in_float32 = [tag for tag in hidden if tag == "advantage_raw" or tag.startswith("attention")]
+    in_float32 = [tag for tag in hidden if tag in FLOAT32 or tag.startswith("attention")]
     assert {hidden.pop(tag).dtype for tag in in_float32} <= {jnp.dtype("float32")}
     assert {value.dtype for value in hidden.values()} == {jnp.dtype("bfloat16")}
 

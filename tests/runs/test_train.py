@@ -68,7 +68,7 @@ def test_a_directory_without_a_run_is_explained(tmp_path):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="no algorithm 'dqm'.*near it: \['dqn'"):
+    with pytest.raises(ValueError, match=r"no algorithm 'dqm'.*near it: \['dqn'"):
         make_config("Breakout-MinAtar", "dqm")
     with pytest.raises(ValueError, match=r"no setting \['lr'\]"):
         make_config("Breakout-MinAtar", lr=1)

@@ -10,9 +10,13 @@ from tests.networks import oracles
 
 NATURES = ("nature", "nature-q", "nature-dueling")
 ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
-SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3)}
+TWINS = ("minatar-daqn", "minatar-rs", "minatar-sparse", *oracles.TWINS)
+DENSE_TWIN = "minatar-dense-fls-no-relu-sum-pool"
+SMALL = {**dict.fromkeys(("minatar", *TWINS), (10, 10, 4)), "coinrun": (16, 16, 3)}
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
-FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
+FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "coinrun": (64, 64, 3)}
+FULL |= {**dict.fromkeys(("minatar", *TWINS), (10, 10, 4))}
+TWIN, LOOK = (9 * 4 * 16 + 16) + (4 * 16 * 16 + 16), (9 * 16 * 32 + 32) + (9 * 32 + 1)
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
@@ -34,10 +38,18 @@ COUNTS = {
     ("sparse-fls-1x1", 4): 1_686_693 + (64 * 256 + 256) + 257,
     ("sparse-fls", 6): 1_836_710 + 2 * 513,
     ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
+    ("minatar-sparse", 3): TWIN + 256 * 128 + 128 + 4 * 129,
+    ("minatar-daqn", 3): TWIN + (16 * 32 + 32) + 33 + 16 * 128 + 128 + 4 * 129,
+    ("minatar-rs", 3): TWIN + (16 * 64 + 64) + 130 + 256 * 128 + 128 + 4 * 129,
+    ("minatar-fls", 3): TWIN + LOOK + 256 * 128 + 128 + 4 * 129,
+    ("minatar-fls-each-conv", 3): TWIN + 2 * LOOK + 256 * 128 + 128 + 4 * 129,
+    ("minatar-dense-fls-sum-pool", 3): (592 + 2320) + LOOK + 16 * 128 + 128 + 4 * 129,
     ("coinrun", 9): 360_138,
     ("coinrun", 15): 363_216,
 }
 NATURE_CONVS = {"conv1": (20, 20, 32), "conv2": (9, 9, 64), "conv3": (7, 7, 64)}
+TWIN_CONVS = {"conv1": (8, 8, 16), "conv2": (4, 4, 16)}
+DENSE_TWIN_TAGS = {"conv1": (10, 10, 16), "conv2": (10, 10, 16), "attention": (10, 10), "fc": (128,)}
 DENSE_TAGS = {"conv1": (84, 84, 32), "conv2": (84, 84, 64), "conv3": (84, 84, 64), "attention": (84, 84), "fc": (512,)}
 TAGS = {
     "nature": NATURE_CONVS | {"fc": (512,)},
@@ -49,6 +61,12 @@ TAGS = {
     "dense-fls-sum-pool": DENSE_TAGS,
     "dense-fls-no-relu-sum-pool": DENSE_TAGS,
     "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
+    **{name: TWIN_CONVS | {"attention": (4, 4), "fc": (128,)} for name in TWINS},
+    "minatar-sparse": TWIN_CONVS | {"fc": (128,)},
+    "minatar-fls-conv1": TWIN_CONVS | {"attention": (8, 8), "fc": (128,)},
+    "minatar-fls-each-conv": TWIN_CONVS | {"attention1": (8, 8), "attention2": (4, 4), "fc": (128,)},
+    "minatar-dense-fls-sum-pool": DENSE_TWIN_TAGS,
+    DENSE_TWIN: DENSE_TWIN_TAGS,
     "coinrun": {
         "1a": (64, 64, 16),
         "2a": (32, 32, 32),
@@ -79,14 +97,14 @@ def made(name, shape, num_actions=5, **options):
     return net, jax.tree.map(draw, params)
 
 
-@pytest.fixture(scope="module", params=networks.NAMES)
+@pytest.fixture(scope="module", params=[name for name in networks.NAMES if name not in TWINS])
 def case(request):
     net, params = made(request.param, SMALL[request.param])
     return request.param, net, params
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", "coinrun", *ATTENDING)
+    assert networks.NAMES == (*NATURES, "minatar", "coinrun", *ATTENDING, *TWINS)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
@@ -117,7 +135,15 @@ def test_tags_stand_behind_the_relu(case):
 
 
 def test_values_are_those_of_numpy(case):
-    name, net, params = case
+    compare_with_numpy(*case)
+
+
+@pytest.mark.parametrize("name", ["minatar-daqn", "minatar-rs", "minatar-sparse", "minatar-fls-each-conv", DENSE_TWIN])
+def test_values_of_the_twins_are_those_of_numpy(name):  # the same classes as those they are twins of: no more is asked
+    compare_with_numpy(name, *made(name, SMALL[name]))
+
+
+def compare_with_numpy(name, net, params):
     obs = frames(SMALL[name])
     out, oracle = net.apply(params, obs), oracles.FORWARD[name](params["params"], obs)
     assert {field for field, value in out._asdict().items() if value is not None} == oracle.keys()

@@ -22,6 +22,7 @@ import tyro
 from experiments.claims import Claim, Table, render
 
 Scale = Literal["smoke", "paper"]
+Tiny = Annotated[bool, tyro.conf.arg(help="next to no training and a handful of frames: only shows that it runs")]
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def launch(main: Callable[..., Any], file: str) -> None:
 
 
 def begin(main: Callable[..., Any], folder: Path, scale: Scale, command: str, **options: Any) -> Any:
-    """`main` in `folder`; refuses a folder that holds results of the other scale."""
-    mark = folder / "scale.json"
-    have = json.loads(mark.read_text())["scale"] if mark.exists() else scale
-    if have != scale:
-        raise ValueError(f"{folder} holds results of scale {have}, this is {scale}: give another --out, or remove it")
-    keep(mark, json.dumps({"scale": scale, "command": command}) + "\n")
+    """`main` in `folder`; refuses a folder that holds results of another scale, or of a `tiny` run."""
+    mark, size = folder / "scale.json", f"tiny {scale}" if options.get("tiny") else scale
+    have = json.loads(mark.read_text())["scale"] if mark.exists() else size
+    if have != size:
+        raise ValueError(f"{folder} holds results of scale {have}, this is {size}: give another --out, or remove it")
+    keep(mark, json.dumps({"scale": size, "command": command}) + "\n")
     return main(Experiment(scale, folder, command), **options)
 
 

@@ -1,19 +1,8 @@
 """Table 2: how large the models are. Counts parameters; both scales are the same, and take seconds."""
 
 from experiments.claims import Table, judge
+from experiments.free_lunch.paper import SIZES, model_of
 from experiments.scale import Experiment, launch
-
-#: name here -> (name in the paper, parameters in the paper)
-MODELS = {
-    "nature": ("Nature CNN", 1_686_693),
-    "daqn": ("DAQN", 130_726),
-    "rs": ("RS-PPO", 1_720_999),
-    "sparse-fls": ("Sparse FLS", 1_836_710),
-    "sparse-fls-sum-pool": ("Sparse FLS + sum-pooling", 263_846),
-    "dense-fls-sum-pool": ("Dense FLS + sum-pooling", 280_358),
-    "sparse-fls-conv1": ("Sparse + FLS after first conv layer", 1_762_982),
-    "sparse-fls-each-conv": ("Sparse + FLS after each conv layer", 2_063_016),
-}
 
 
 def count() -> dict[str, int]:
@@ -24,15 +13,15 @@ def count() -> dict[str, int]:
     from rljax_viz import networks
 
     key, obs = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((84, 84, 4), jnp.uint8)
-    shapes = {name: jax.eval_shape(networks.make(name, 4).init, key, obs) for name in MODELS}
+    shapes = {name: jax.eval_shape(networks.make(name, 4).init, key, obs) for name in SIZES}
     return {name: sum(leaf.size for leaf in jax.tree.leaves(shape)) for name, shape in shapes.items()}
 
 
 def main(at: Experiment) -> None:
     counts = at.part("counts", count)
     rows = [
-        (model, paper, counts[name], f"{counts[name] / counts['nature']:.1%}", counts[name] == paper)
-        for name, (model, paper) in MODELS.items()
+        (model_of(name).label, paper, counts[name], f"{counts[name] / counts['nature']:.1%}", counts[name] == paper)
+        for name, paper in SIZES.items()
     ]
     same = sum(row[-1] for row in rows)
     pooled, plain = counts["sparse-fls-sum-pool"], counts["sparse-fls"]

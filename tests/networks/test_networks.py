@@ -43,13 +43,13 @@ COUNTS = {
     ("minatar-rs", 3): TWIN + (16 * 64 + 64) + 130 + 256 * 128 + 128 + 4 * 129,
     ("minatar-fls", 3): TWIN + LOOK + 256 * 128 + 128 + 4 * 129,
     ("minatar-fls-each-conv", 3): TWIN + 2 * LOOK + 256 * 128 + 128 + 4 * 129,
-    ("minatar-dense-fls-sum-pool", 3): (592 + 2320) + LOOK + 16 * 128 + 128 + 4 * 129,
+    ("minatar-dense-fls-sum-pool", 3): (296 + 584) + (9 * 8 * 8 + 8) + (9 * 8 + 1) + 8 * 128 + 128 + 4 * 129,
     ("coinrun", 9): 360_138,
     ("coinrun", 15): 363_216,
 }
 NATURE_CONVS = {"conv1": (20, 20, 32), "conv2": (9, 9, 64), "conv3": (7, 7, 64)}
 TWIN_CONVS = {"conv1": (8, 8, 16), "conv2": (4, 4, 16)}
-DENSE_TWIN_TAGS = {"conv1": (10, 10, 16), "conv2": (10, 10, 16), "attention": (10, 10), "fc": (128,)}
+DENSE_TWIN_TAGS = {"conv1": (10, 10, 8), "conv2": (10, 10, 8), "attention": (10, 10), "fc": (128,)}
 DENSE_TAGS = {"conv1": (84, 84, 32), "conv2": (84, 84, 64), "conv3": (84, 84, 64), "attention": (84, 84), "fc": (512,)}
 TAGS = {
     "nature": NATURE_CONVS | {"fc": (512,)},

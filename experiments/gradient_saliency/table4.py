@@ -98,7 +98,8 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
               most(lambda v: best(v) == "g1_grad_cam"),
               told(lambda v: ", ".join(f"{m} {number(v['early'][m]):.2f}" for m in METHODS))),
         judge("4.1, 5", "G1 Grad-CAM shows that the network learns before the reward does", most(at_once),
-              told(lambda v: "NSS {:.2f} at return {:.2f} of {:.2f}".format(number(v["early"]["g1_grad_cam"]), *v["returns"]))),
+              told(lambda v: f"NSS {number(v['early']['g1_grad_cam']):.2f} at return "
+                             f"{v['returns'][0]:.2f} of {v['returns'][1]:.2f}")),
         judge("4.1, 4.3", "the better the agent, the stronger the transition between negative and positive gradients",
               most(lambda v: v["late"]["transition"] > v["early"]["transition"]),
               told(lambda v: f"{v['early']['transition']:.2e} early, {v['late']['transition']:.2e} late")),

@@ -22,8 +22,9 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 demo: $(VENV)/.installed-core
 	$(BIN)/rljax-viz demo $(DEMO_ARGS)
 
+# Quick tests compile more than they compute: without LLVM's optimisation they take half the time. `slow` runs as users do.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
+	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" $(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)

@@ -12,7 +12,7 @@ SMOKE = (
     "nature", "daqn", "rs", "sparse-fls", "sparse-fls-sum-pool", "sparse-fls-norm", "sparse-fls-conv1",
     "sparse-fls-each-conv", "dense-fls-sum-pool",
 )  # fmt: skip
-SMOKE_SETTING = {"steps": 49_152, "num_envs": 32, "num_steps": 64, "num_minibatches": 4, "seeds": 3, "seed": 1}
+SMOKE_SETTING = {"steps": 40_960, "num_envs": 32, "num_steps": 64, "num_minibatches": 4, "seeds": 3, "seed": 1}
 TINY = {"steps": 1_024, "num_envs": 8, "num_steps": 32, "num_minibatches": 2, "seeds": 2, "seed": 1}
 
 

@@ -144,7 +144,14 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
     def init(key: jax.Array) -> TrainState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
+        obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
+        params = network.init(key_net, obs)
+        out = jax.eval_shape(network.apply, params, obs)
+        if out.logits is None or out.value is None:
+            raise ValueError(
+                f"{type(network).__name__} has no logits and value, and PPO learns both; take an actor-critic network, "
+                "or another algorithm: dqn, dddqn (--algo)"
+            )
         return TrainState(params, optimizer.init(params), env_state, timestep, key, jnp.zeros((), jnp.int32))
 
     def update(state: TrainState) -> tuple[TrainState, Metrics]:

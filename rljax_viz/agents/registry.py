@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import dqn, idqn
+from .dqn import DOUBLE_DQN, DQN
+from .idqn import IDQN
 from .ppo import A2C, PPO, make_train
 
 
@@ -12,8 +15,8 @@ from .ppo import A2C, PPO, make_train
 class Algorithm:
     """`config` holds the defaults, `make_train(config, env, network) -> Train` the algorithm.
 
-    `networks`, `settings` and `num_envs` say what suits a kind of games ("atari", "minatar", "procgen", "other"): the
-    network's name, changes of the config's fields, games at once.
+    `networks`, `settings`, `num_envs` and `views` say what suits a kind of games ("atari", "minatar", "procgen", "other"):
+    the network's name, changes of the config's fields, games at once, changes of the preset's fields.
     """
 
     config: Any
@@ -21,6 +24,7 @@ class Algorithm:
     networks: dict[str, str] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     num_envs: dict[str, int] = field(default_factory=dict)
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _MINATAR = {"learning_rate": 5e-3, "clip": 0.2, "num_minibatches": 8}  # purejaxrl's
@@ -28,11 +32,21 @@ _PROCGEN = {  # Hilton et al. 2020
     "num_steps": 256, "num_minibatches": 8, "epochs": 3, "learning_rate": 5e-4, "clip": 0.2, "discount": 0.999,
     "anneal": False,
 }  # fmt: skip
+_MINATAR_Q = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 8, "target_every": 250}
+_PLAIN_Q = {"atari": "nature-q", "minatar": "minatar-q"}
+_DUELING = {"atari": "nature-dueling", "minatar": "minatar-dueling"}
+_KEYS = {"atari": "idqn", "minatar": "minatar-idqn"}
+_MINATAR_KEYS = {"learn_start": 5_000, "learn_every": 8, "target_every": 250, "replay_size": 50_000}
+_WHOLE = {"clip_reward": False, "life_loss": False}  # FACTS I7
 _MANY = {"minatar": 64, "procgen": 64}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(PPO(), make_train, settings={"minatar": _MINATAR, "procgen": _PROCGEN}, num_envs=_MANY),
     "a2c": Algorithm(A2C, make_train, num_envs={"minatar": 64}),
+    "dqn": Algorithm(DQN(), dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
+    "double-dqn": Algorithm(DOUBLE_DQN, dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
+    "dddqn": Algorithm(DOUBLE_DQN, dqn.make_train, _DUELING, {"minatar": _MINATAR_Q}),
+    "idqn": Algorithm(IDQN(), idqn.make_train, _KEYS, {"minatar": _MINATAR_KEYS}, views={"atari": _WHOLE}),
 }
 
 

@@ -30,6 +30,13 @@ class Episodes(NamedTuple):
     length_sum: jax.Array
 
 
+def ended_games(info: Any) -> Episodes:
+    """What ended with one step of all games, by its `Info`."""
+    end = info.episode_end
+    returns, lengths = jnp.where(end, info.episode_return, 0.0), jnp.where(end, info.episode_length, 0)
+    return Episodes(end.sum(), returns.sum(), lengths.sum())
+
+
 def rollout(
     step: Callable, policy: Callable, env_state: Any, timestep: Any, key: jax.Array, num_steps: int
 ) -> tuple[tuple[Any, Any], Transition, Episodes]:
@@ -46,12 +53,7 @@ def rollout(
         env_state, moved = step(env_state, action)
         info = moved.info
         transition = Transition(timestep.obs, action, moved.reward, moved.done, info.valid, out.value, log_prob)
-        ended = Episodes(
-            info.episode_end.sum(),
-            jnp.where(info.episode_end, info.episode_return, 0.0).sum(),
-            jnp.where(info.episode_end, info.episode_length, 0).sum(),
-        )
-        return (env_state, moved), (transition, ended)
+        return (env_state, moved), (transition, ended_games(info))
 
     carry, (transitions, ended) = jax.lax.scan(one, (env_state, timestep), jax.random.split(key, num_steps))
     return carry, transitions, jax.tree.map(lambda x: x.sum(0), ended)

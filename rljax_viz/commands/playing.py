@@ -15,6 +15,7 @@ def play(
     episodes: Annotated[int, arg(help="whole games to play")] = 30,
     record: Annotated[bool, arg(help="write every step to the run's episodes.zarr")] = False,
     greedy: Annotated[bool, arg(help="take the best action instead of drawing one from the policy")] = False,
+    epsilon: Annotated[float, arg(help="part of random actions of an agent that has q-values and no policy")] = 0.05,
     seed: int = 0,
     seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
     update: Annotated[int | None, arg(help="the checkpoint of this update instead of the newest")] = None,
@@ -41,8 +42,8 @@ def play(
         games = loaded.make_env(1, recording=True, preset=view)
         with bars() as watch:
             path = record_games(
-                loaded, where, episodes, greedy=greedy, seed=seed, max_steps=max_steps, overwrite=overwrite, env=games,
-                watch=lambda rows, _: watch("steps played", rows, 0),
+                loaded, where, episodes, greedy=greedy, epsilon=epsilon, seed=seed, max_steps=max_steps,
+                overwrite=overwrite, env=games, watch=lambda rows, _: watch("steps played", rows, 0),
             )  # fmt: skip
         print_episodes(path)
         print(f"Next: rljax-viz explain {where} --method guided_backprop --score value")
@@ -50,8 +51,9 @@ def play(
     games = loaded.make_env(min(episodes, 32), preset=view)
     with bars() as watch:
         result = evaluate(
-            loaded, episodes, greedy=greedy, seed=seed, env=games, watch=lambda done, all: watch("games", done, all)
-        )
+            loaded, episodes, greedy=greedy, epsilon=epsilon, seed=seed, env=games,
+            watch=lambda done, all: watch("games", done, all),
+        )  # fmt: skip
     spread = result.returns.std(ddof=1) if episodes > 1 else 0.0
     print(
         f"{loaded.name}: return {result.returns.mean():.2f} +- {spread:.2f} (standard deviation) over {episodes} games, "

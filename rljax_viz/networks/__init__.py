@@ -5,7 +5,8 @@
     out = net.apply(params, obs)         # an Output
 """
 
+from rljax_viz.networks.idqn import decode, read_values
 from rljax_viz.networks.output import Output
 from rljax_viz.networks.registry import ATTENTION, NAMES, make
 
-__all__ = ["ATTENTION", "NAMES", "Output", "make"]
+__all__ = ["ATTENTION", "NAMES", "Output", "decode", "make", "read_values"]

@@ -25,7 +25,7 @@ class Block(NamedTuple):
 BLOCKS = {
     "sparse": Block(((32, 8, 4, "VALID"), (64, 4, 2, "VALID"), (64, 3, 1, "VALID"))),
     "dense": Block(((32, 7, 1, "SAME"), (64, 5, 1, "SAME"), (64, 3, 1, "SAME"))),
-    "minatar": Block(((16, 3, 1, "VALID"), (16, 2, 2, "VALID")), 32, 128, 4),
+    "minatar": Block(((16, 3, 1, "VALID"), (16, 2, 2, "VALID")), 16, 128, 4),
     "minatar-dense": Block(((8, 3, 1, "SAME"), (8, 3, 1, "SAME")), 8, 128, 4),
 }
 

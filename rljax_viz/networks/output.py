@@ -20,3 +20,8 @@ class Output(NamedTuple):
     attention: jax.Array | None = None
     action: jax.Array | None = None
     carry: Any = None
+    uncertainty: jax.Array | None = None
+    weights: jax.Array | None = None
+    embedding: jax.Array | None = None
+    reconstruction: jax.Array | None = None
+    log_variance: jax.Array | None = None

@@ -11,7 +11,9 @@ import numpy as np
 from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.daqn import DAQN
 from rljax_viz.networks.fls import TWINS, VARIANTS, FreeLunch
+from rljax_viz.networks.idqn import IDQN
 from rljax_viz.networks.minatar import MinAtar
+from rljax_viz.networks.minatar_q import MinAtarQ
 from rljax_viz.networks.nature import Nature
 from rljax_viz.networks.nature_dueling import NatureDueling
 from rljax_viz.networks.nature_q import NatureQ
@@ -35,6 +37,10 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "nature-q": (NatureQ, {}),
     "nature-dueling": (NatureDueling, {}),
     "minatar": (MinAtar, {}),
+    "minatar-q": (MinAtarQ, {"dueling": False}),
+    "minatar-dueling": (MinAtarQ, {"dueling": True}),
+    "idqn": (IDQN, {"small": False}),
+    "minatar-idqn": (IDQN, {"small": True}),
     "coinrun": (CoinRun, {}),
     "daqn": (DAQN, {"small": False}),
     "rs": (RegionSensitive, {"padding": 1, "small": False}),

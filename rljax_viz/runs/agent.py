@@ -102,7 +102,7 @@ def _from_zoo(name: str, dtype: str | None) -> Agent:
     card = zoo.card(name)
     options = _with_dtype(card["network_options"], dtype)
     network = make_network(card["network"], len(card["action_names"]), **options)
-    params = {"params": flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/")}
+    params = zoo.unpacked(flax.traverse_util.unflatten_dict(zoo.read_weights(name), sep="/"))
     params = jax.tree.map(jnp.asarray, params)
     return Agent(
         fast_convs(network.apply), params, f"zoo:{name}", card["network"], Preset.from_json(card["preset"]),
@@ -116,7 +116,7 @@ def _from_run(run: Path, update: int | None, seed_index: int, dtype: str | None)
     if not 0 <= seed_index < config.seeds:
         raise ValueError(f"{run} holds {config.seeds} seeds, there is no number {seed_index}; count from 0")
     loop = make_loop(config)
-    checkpoints = Checkpoints(run, read_only=True, leave_out=loop.games)
+    checkpoints = Checkpoints(run, read_only=True, leave_out=loop.apart)
     if not (updates := checkpoints.updates()):
         raise FileNotFoundError(f"{run} has no checkpoint yet; one is written every {config.checkpoint_every} updates")
     state = checkpoints.restore(jax.eval_shape(loop.init), update)

@@ -100,7 +100,7 @@ def make_config(
     if unknown := sorted(set(fields) - known):
         raise ValueError(f"{algo} has no setting {unknown}; it has {sorted(known)}")
     return RunConfig(
-        preset=make_preset(preset or default_preset(env_id), env_id),
+        preset=make_preset(preset or default_preset(env_id), env_id, **entry.views.get(kind, {})),
         algo=algo,
         algorithm=dataclasses.replace(entry.config, **fields),
         network=network or default_network(env_id, algo),

@@ -20,9 +20,9 @@ def export_agent(
     The score is that of the float16 weights that ship, over `episodes` whole games with actions drawn from the policy.
     """
     agent = load_agent(run)
-    weights: dict[str, Any] = dict(flax.traverse_util.flatten_dict(agent.params["params"], sep="/"))
+    weights: dict[str, Any] = dict(flax.traverse_util.flatten_dict(zoo.packed(agent.params), sep="/"))
     halved = {key: np.asarray(value).astype(np.float16).astype(np.float32) for key, value in weights.items()}
-    shipped = agent._replace(params={"params": flax.traverse_util.unflatten_dict(halved, sep="/")})
+    shipped = agent._replace(params=zoo.unpacked(flax.traverse_util.unflatten_dict(halved, sep="/")))
     score = evaluate(shipped, episodes, seed=seed, greedy=greedy)
     return zoo.write_agent(folder, name, weights, _card(agent, shipped, name, command, score, seed, greedy))
 

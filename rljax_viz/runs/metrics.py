@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..agents import Metrics
 
-
-def as_row(update: int, steps: int, metrics: Metrics) -> dict[str, Any]:
+def as_row(update: int, steps: int, metrics: Any) -> dict[str, Any]:
     """`metrics` of one update as plain numbers; with several seeds each is a list, one entry a seed.
 
     `return` and `length` are means over the games that ended in this update, null where none did.
     """
-    values = {name: np.asarray(value) for name, value in metrics._asdict().items() if name != "episodes"}
+    named = {name: value for name, value in metrics._asdict().items() if name not in ("episodes", "parts")}
+    values = {name: np.asarray(value) for name, value in {**named, **getattr(metrics, "parts", {})}.items()}
     count, returns, lengths = (np.asarray(x, np.float64) for x in metrics.episodes)
     mean = lambda total: np.where(count > 0, total / np.maximum(count, 1), np.nan)  # noqa: E731
     row = {"episodes": count, "return": mean(returns), "length": mean(lengths), **values}

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..agents import act
 from ..envs import Env
 from ..store import create_episodes
 from .agent import Agent
@@ -25,18 +26,23 @@ class Evaluation(NamedTuple):
     lengths: np.ndarray
 
 
-def _acting(agent: Agent, env: Env, greedy: bool, chunk: int, see: Callable) -> Callable:
-    """`(params, env_state, timestep, key) -> carry, see(timestep, out, action, moved)[chunk ...]`, compiled."""
+EPSILON = 0.05  # part of random actions of an agent that has q-values and no policy: Mnih et al. 2015, methods
+
+
+def _acting(agent: Agent, env: Env, greedy: bool, epsilon: float, chunk: int, see: Callable) -> Callable:
+    """`(params, env_state, timestep, key) -> carry, see(timestep, out, action, moved)[chunk ...]`, compiled.
+
+    Actions are drawn from the policy; where there are q-values instead, the best one, or with `epsilon` any.
+    """
     policy = jax.vmap(agent.f, (None, 0))
 
     def one(params, carry, key):
         env_state, timestep = carry
         out = policy(params, timestep.obs)
-        preference = out.logits if out.logits is not None else out.q
-        if greedy or out.logits is None:
-            action = preference.argmax(-1)
+        if out.logits is None:
+            action = act(key, out.q, 0.0 if greedy else epsilon)
         else:
-            action = jax.random.categorical(key, preference)
+            action = out.logits.argmax(-1) if greedy else jax.random.categorical(key, out.logits)
         env_state, moved = env.step(env_state, action)
         return (env_state, moved), see(timestep, out, action, moved)
 
@@ -51,17 +57,19 @@ def evaluate(
     episodes: int = 30,
     *,
     greedy: bool = False,
+    epsilon: float = EPSILON,
     seed: int = 0,
     env: Env | None = None,
     watch: Watch = lambda done, all: None,
 ) -> Evaluation:
     """The score over `episodes` whole games, played side by side; each place plays its share to the end, so that short
-    games are not favoured. Actions are drawn from the policy, or are the best ones with `greedy`.
+    games are not favoured. Actions are drawn from the policy (of q-values: the best, with probability `epsilon` any), or are
+    the best ones with `greedy`.
     """
     env = env or agent.make_env(min(episodes, 32))
     quota = math.ceil(episodes / env.num_envs)
     key, key_reset = jax.random.split(jax.random.key(seed))
-    play = _acting(agent, env, greedy, 128, lambda t, out, action, moved: moved.info[2:5])
+    play = _acting(agent, env, greedy, epsilon, 128, lambda t, out, action, moved: moved.info[2:5])
     carry = jax.jit(env.reset)(key_reset)
     returns: list[list[float]] = [[] for _ in range(env.num_envs)]
     lengths: list[list[int]] = [[] for _ in range(env.num_envs)]
@@ -83,6 +91,7 @@ def record(
     episodes: int = 1,
     *,
     greedy: bool = False,
+    epsilon: float = EPSILON,
     seed: int = 0,
     max_steps: int | None = None,
     overwrite: bool = False,
@@ -102,9 +111,9 @@ def record(
         (run / "agent.json").write_text(json.dumps({"agent": agent.name}) + "\n")
     attributes = {
         "agent": agent.name, "checkpoint": agent.checkpoint, "preset": env.preset.to_json(), "greedy": greedy,
-        "seed": seed, "action_names": list(env.action_names),
+        "epsilon": epsilon, "seed": seed, "action_names": list(env.action_names),
     }  # fmt: skip
-    blocks = _blocks(agent, env, greedy, seed)
+    blocks = _blocks(agent, env, greedy, epsilon, seed)
     first = next(blocks)
     columns = {name: (value.shape[1:], value.dtype.name) for name, value in first.items() if name not in _OWN}
     writer = create_episodes(
@@ -131,7 +140,7 @@ def record(
 _OWN = ("frames", "stack_start")
 
 
-def _blocks(agent: Agent, env: Env, greedy: bool, seed: int) -> Iterator[dict[str, np.ndarray]]:
+def _blocks(agent: Agent, env: Env, greedy: bool, epsilon: float, seed: int) -> Iterator[dict[str, np.ndarray]]:
     """Endless blocks of rows of one game after another; steps on which the game only reset are left out."""
     channels = env.obs_shape[-1] // env.preset.stack
 
@@ -145,7 +154,7 @@ def _blocks(agent: Agent, env: Env, greedy: bool, seed: int) -> Iterator[dict[st
         return {name: value[0] for name, value in row.items()}
 
     key, key_reset = jax.random.split(jax.random.key(seed))
-    play = _acting(agent, env, greedy, 32, see)
+    play = _acting(agent, env, greedy, epsilon, 32, see)
     carry = jax.jit(env.reset)(key_reset)
     episode, starting = 0, True
     while True:

@@ -13,6 +13,7 @@ from ..networks import make as make_network
 from .checkpoints import Checkpoints
 from .config import RunConfig
 from .metrics import MetricsLog, as_row
+from .ring import make_ring
 
 
 class Progress(NamedTuple):
@@ -33,6 +34,12 @@ class Loop(NamedTuple):
     num_updates: int
     steps_per_update: int
     games: tuple[str, ...]
+    ring: str | None
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The fields of the state that a checkpoint leaves out: games under way, and a replay memory."""
+        return (*self.games, *((self.ring,) if self.ring else ()))
 
 
 def make_loop(config: RunConfig) -> Loop:
@@ -52,7 +59,7 @@ def make_loop(config: RunConfig) -> Loop:
     init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin, donate_argnums=0)
     return Loop(
         lambda: init(keys), lambda state, at: begin(state, keys, np.int32(at)), update, algorithm.num_updates,
-        algorithm.steps_per_update, algorithm.games,
+        algorithm.steps_per_update, algorithm.games, algorithm.ring,
     )  # fmt: skip
 
 
@@ -83,11 +90,16 @@ def train_run(
     config.save(out)
     loop = make_loop(config)
     keep_period = config.checkpoint_every * max(1, loop.num_updates // (10 * config.checkpoint_every))
-    checkpoints = Checkpoints(out, keep_period=keep_period, leave_out=loop.games)
+    checkpoints = Checkpoints(out, keep_period=keep_period, leave_out=loop.apart)
     state, first = loop.init(), 0
+    rows = config.checkpoint_every * loop.steps_per_update // config.num_envs
+    ring = make_ring(out, state, loop.ring, rows, config.seeds)
     if resume and checkpoints.updates():
         first = checkpoints.updates()[-1]
-        state = loop.begin(checkpoints.restore(state), first)
+        state = checkpoints.restore(state)
+        if ring is not None:
+            state = state._replace(**{str(loop.ring): ring.restore(first, getattr(state, str(loop.ring)))})
+        state = loop.begin(state, first)
     log = MetricsLog(out, first, tensorboard)
     last = loop.num_updates if max_updates is None else min(loop.num_updates, max_updates)
     with _StopRequest() as stop:
@@ -97,6 +109,8 @@ def train_run(
             log.write(row)
             at_checkpoint = update % config.checkpoint_every == 0
             if at_checkpoint or update == last or stop.asked:
+                if ring is not None:
+                    ring.save(update, getattr(state, str(loop.ring)))
                 checkpoints.save(update, state)
             if at_checkpoint and update < last:
                 state = loop.begin(state, update)

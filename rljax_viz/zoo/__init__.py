@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["card", "names", "read_weights", "write_agent"]
+__all__ = ["card", "names", "packed", "read_weights", "unpacked", "write_agent"]
 
 _HERE = Path(str(files("rljax_viz.zoo")))
 
@@ -51,3 +51,14 @@ def write_agent(folder: Path, name: str, weights: dict[str, np.ndarray], card: d
     path = folder / f"{name}.json"
     path.write_text(json.dumps(card, indent=2) + "\n")
     return path
+
+
+def packed(params: dict[str, Any]) -> dict[str, Any]:
+    """What is written of `params`: the trained ones as they are, other collections under `@name`."""
+    return {**params["params"], **{f"@{name}": tree for name, tree in params.items() if name != "params"}}
+
+
+def unpacked(weights: dict[str, Any]) -> dict[str, Any]:
+    """`params` again, out of what `packed` gave."""
+    others = {name[1:]: tree for name, tree in weights.items() if name.startswith("@")}
+    return {"params": {name: tree for name, tree in weights.items() if not name.startswith("@")}, **others}

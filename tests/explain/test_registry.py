@@ -10,9 +10,13 @@ from rljax_viz.explain import METHODS, gradient, record, scores
 from rljax_viz.transforms import fast_convs, tags
 from tests.explain import tiny
 
-NATURES = ("nature", "nature-q", "nature-dueling")
-SHAPES = {**dict.fromkeys((*NATURES, *networks.ATTENTION), (84, 84, 4)), "minatar": (10, 10, 6), "coinrun": (64, 64, 3)}
-SCORES = {"nature-dueling": ["value", "q:3", "advantage:0", "difference:1,2"], "nature-q": ["q:3", "q:greedy"]}
+
+def shape_of(name):
+    return (10, 10, 6) if name.startswith("minatar") else (64, 64, 3) if name == "coinrun" else (84, 84, 4)
+
+
+SHAPES = {name: shape_of(name) for name in networks.NAMES}
+DUEL = ["value", "q:3", "advantage:0", "difference:1,2"]
 COVERING = ("nature", "nature-dueling", "minatar", "coinrun", "sparse-fls-each-conv")  # the others are slow
 ACTOR_CRITIC = ["value", "logit:3", "log_prob:1", "entropy", "difference:1,2"]
 
@@ -23,8 +27,12 @@ def network(name):
     return net, jax.eval_shape(net.init, jax.random.key(0), obs), obs
 
 
-def test_the_list_of_networks_is_complete():
-    assert set(networks.NAMES) == set(SHAPES)
+def questions(net, params, obs):
+    """The scores that a network answers, and the one of the recorded action."""
+    out = jax.eval_shape(net.apply, params, obs)
+    if out.q is None:
+        return ACTOR_CRITIC, scores.chosen_logit
+    return ["q:3", "q:greedy"] if out.value is None else DUEL, scores.chosen_q
 
 
 NAMED = [pytest.param(name, False, marks=[] if name in COVERING else [pytest.mark.slow]) for name in SHAPES]
@@ -37,7 +45,7 @@ def test_shapes(name, fast):
     layers = {layer: h.shape for layer, h in tags(net.apply)(params, obs).items()}
     assert layers
     for method_name, method in METHODS.items():
-        score = scores.parse("q:greedy" if name == "nature-q" else "value")
+        score = scores.parse(questions(net, params, obs)[0][0])
         for layer, shape in layers.items() if method.needs_layer else [(None, None)]:
             explain = tiny.build(method_name, f, score, layer, obs.shape)
             if layer is not None and len(shape) != 3 and "cam" in method_name:
@@ -54,9 +62,9 @@ def test_shapes(name, fast):
 @pytest.mark.parametrize("name", SHAPES)
 def test_scores(name):
     net, params, obs = network(name)
-    for text in SCORES.get(name, ACTOR_CRITIC):
+    texts, chosen = questions(net, params, obs)
+    for text in texts:
         assert jax.eval_shape(gradient(net.apply, scores.parse(text)), params, obs).shape == obs.shape
-    chosen = scores.chosen_q if name in ("nature-dueling", "nature-q") else scores.chosen_logit
     action = jax.ShapeDtypeStruct((), jnp.int32)
     assert jax.eval_shape(gradient(record(net.apply), chosen), params, obs, action).shape == obs.shape
 

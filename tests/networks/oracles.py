@@ -47,17 +47,56 @@ def nature_q(p, obs):
     return {"q": dense(p["q"], relu(dense(p["fc"], _nature_convs(p, obs))))}
 
 
-def nature_dueling(p, obs):
-    x = _nature_convs(p, obs)
+def _dueling(p, x):
     value = dense(p["value"], relu(dense(p["fc_value"], x)))[0]
     raw = dense(p["advantage"], relu(dense(p["fc_advantage"], x)))
     advantage = raw - raw.mean()
     return {"q": value + advantage, "value": value, "advantage": advantage}
 
 
+def nature_dueling(p, obs):
+    return _dueling(p, _nature_convs(p, obs))
+
+
 def minatar(p, obs):
     x = relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255))
     return _actor_critic(p, relu(dense(p["fc"], x.reshape(-1))))
+
+
+def minatar_q(p, obs):
+    x = relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)).reshape(-1)
+    return {"q": dense(p["q"], relu(dense(p["fc"], x)))}
+
+
+def minatar_dueling(p, obs):
+    return _dueling(p, relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)).reshape(-1))
+
+
+def transposed(p, x, stride):
+    """Every pixel of x[h w c] puts its kernel down, turned as flax keeps it; VALID."""
+    kernel, bias = np.asarray(p["kernel"], np.float64)[::-1, ::-1], np.asarray(p["bias"], np.float64)
+    size, _, _, features = kernel.shape
+    out = np.zeros(((x.shape[0] - 1) * stride + size, (x.shape[1] - 1) * stride + size, features))
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i * stride : i * stride + size, j * stride : j * stride + size] += np.einsum("hwcf,c->hwf", kernel, x[i, j])
+    return out + bias
+
+
+def idqn(p, obs, small=False):
+    x = np.asarray(obs, np.float64) / 255
+    for layer, stride in (("conv1", 1),) if small else (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+        x = relu(conv(p[layer], x, stride))
+    h = dense(p["fc"], x.reshape(-1))
+    weights = np.stack([softmax(np.asarray(keys, np.float64) @ h) for keys in p["keys"]])
+    values = np.linspace(-25, 25, weights.shape[1])
+    q = weights @ values
+    image = relu(dense(p["decoder"]["fc"], h)).reshape(x.shape)
+    strides = (1,) if small else (1, 2, 4)
+    for number, stride in enumerate(strides, 1):
+        image = transposed(p["decoder"][f"deconv{number}"], relu(image) if number > 1 else image, stride)
+    deviation = np.sqrt((weights * (values - q[:, None]) ** 2).sum(1))
+    return {"q": q, "uncertainty": deviation, "weights": weights, "embedding": h, "reconstruction": image}
 
 
 def coinrun(p, obs):
@@ -159,5 +198,9 @@ FORWARD = {
     "nature-q": nature_q,
     "nature-dueling": nature_dueling,
     "minatar": minatar,
+    "idqn": idqn,
+    "minatar-idqn": lambda p, obs: idqn(p, obs, small=True),
+    "minatar-q": minatar_q,
+    "minatar-dueling": minatar_dueling,
     "coinrun": coinrun,
 }

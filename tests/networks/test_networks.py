@@ -10,13 +10,17 @@ from tests.networks import oracles
 
 NATURES = ("nature", "nature-q", "nature-dueling")
 ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
+MINATAR_Q = ("minatar-q", "minatar-dueling")
+FLOAT32 = ("advantage_raw", "embedding", "weights")  # whatever the layers compute in
+KEYED = ("idqn", "minatar-idqn")
 TWINS = ("minatar-daqn", "minatar-rs", "minatar-sparse", *oracles.TWINS)
 DENSE_TWIN = "minatar-dense-fls-no-relu-sum-pool"
-SMALL = {**dict.fromkeys(("minatar", *TWINS), (10, 10, 4)), "coinrun": (16, 16, 3)}
+SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3), "idqn": (36, 44, 3)}
+SMALL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn", *TWINS), (10, 10, 4))
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
-FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "coinrun": (64, 64, 3)}
-FULL |= {**dict.fromkeys(("minatar", *TWINS), (10, 10, 4))}
-TWIN, LOOK = (9 * 4 * 16 + 16) + (4 * 16 * 16 + 16), (9 * 16 * 32 + 32) + (9 * 32 + 1)
+FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
+FULL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn", *TWINS), (10, 10, 4)) | {"idqn": (84, 84, 4)}
+TWIN, LOOK = (9 * 4 * 16 + 16) + (4 * 16 * 16 + 16), (9 * 16 * 16 + 16) + (9 * 16 + 1)
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
@@ -38,6 +42,12 @@ COUNTS = {
     ("sparse-fls-1x1", 4): 1_686_693 + (64 * 256 + 256) + 257,
     ("sparse-fls", 6): 1_836_710 + 2 * 513,
     ("minatar", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 7 * 129,
+    ("minatar-q", 6): (9 * 4 * 16 + 16) + (1024 * 128 + 128) + 6 * 129,
+    ("minatar-dueling", 6): (9 * 4 * 16 + 16) + 2 * (1024 * 128 + 128) + 7 * 129,
+    ("idqn", 4): 1_785_412,
+    ("idqn", 6): 1_795_652,
+    ("idqn", 9): 1_811_012,
+    ("idqn", 18): 1_857_092,
     ("minatar-sparse", 3): TWIN + 256 * 128 + 128 + 4 * 129,
     ("minatar-daqn", 3): TWIN + (16 * 32 + 32) + 33 + 16 * 128 + 128 + 4 * 129,
     ("minatar-rs", 3): TWIN + (16 * 64 + 64) + 130 + 256 * 128 + 128 + 4 * 129,
@@ -61,6 +71,10 @@ TAGS = {
     "dense-fls-sum-pool": DENSE_TAGS,
     "dense-fls-no-relu-sum-pool": DENSE_TAGS,
     "minatar": {"conv1": (8, 8, 16), "fc": (128,)},
+    "idqn": NATURE_CONVS | {"embedding": (256,), "weights": (5, 20)},
+    "minatar-idqn": {"conv1": (8, 8, 16), "embedding": (64,), "weights": (5, 20)},
+    "minatar-q": {"conv1": (8, 8, 16), "fc": (128,)},
+    "minatar-dueling": {"conv1": (8, 8, 16), "fc_value": (128,), "fc_advantage": (128,), "advantage_raw": (5,)},
     **{name: TWIN_CONVS | {"attention": (4, 4), "fc": (128,)} for name in TWINS},
     "minatar-sparse": TWIN_CONVS | {"fc": (128,)},
     "minatar-fls-conv1": TWIN_CONVS | {"attention": (8, 8), "fc": (128,)},
@@ -94,7 +108,11 @@ def made(name, shape, num_actions=5, **options):
         scale = 0.1 if len(leaf.shape) == 1 else np.sqrt(2 / np.prod(leaf.shape[:-1]))
         return jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32)
 
-    return net, jax.tree.map(draw, params)
+    params = jax.tree.map(draw, params)
+    if "constants" in params:  # of i-DQN, where the oracle has a mean of 0
+        values = jnp.linspace(-25.0, 25.0, 20)
+        params = {**params, "constants": {"mean": jnp.zeros(shape), "values": values}}
+    return net, params
 
 
 @pytest.fixture(scope="module", params=[name for name in networks.NAMES if name not in TWINS])
@@ -104,14 +122,14 @@ def case(request):
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", "coinrun", *ATTENDING, *TWINS)
+    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *KEYED, "coinrun", *ATTENDING, *TWINS)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
 def test_parameter_count(name, num_actions):
     net = networks.make(name, num_actions)
     params = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct(FULL[name], jnp.uint8))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name, num_actions]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params["params"])) == COUNTS[name, num_actions]
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
 
 
@@ -129,6 +147,7 @@ def test_tags_stand_behind_the_relu(case):
     hidden = transforms.activations(net.apply)(params, frames(SMALL[name]))[1]
     hidden.pop("advantage_raw", None)
     hidden = {tag: value for tag, value in hidden.items() if not tag.startswith("attention")}
+    hidden = {tag: value for tag, value in hidden.items() if tag not in ("embedding", "weights")}
     if "no-relu" in name:
         assert hidden.pop("conv3").min() < 0
     assert all(value.min() == 0 and value.max() > 0 for value in hidden.values())
@@ -194,7 +213,7 @@ def test_bfloat16_is_near_and_answers_in_float32(case):
     obs = frames(SMALL[name])
     low = networks.make(name, 5, dtype="bfloat16")
     hidden = transforms.activations(low.apply)(params, obs)[1]
-    in_float32 = [tag for tag in hidden if tag == "advantage_raw" or tag.startswith("attention")]
+    in_float32 = [tag for tag in hidden if tag in FLOAT32 or tag.startswith("attention")]
     assert {hidden.pop(tag).dtype for tag in in_float32} <= {jnp.dtype("float32")}
     assert {value.dtype for value in hidden.values()} == {jnp.dtype("bfloat16")}
 
@@ -250,7 +269,7 @@ def test_batches_and_small_frames_are_refused():
 def test_bad_names_options_and_numbers_are_refused():
     with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-q, .*Did you mean .*'nature', 4"):
         networks.make("natur", 4)
-    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, coinrun, daqn, "):
+    with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, minatar-q, "):
         networks.make("zzz", 4)
     with pytest.raises(TypeError, match="nature has no option 'width'; its options are dtype"):
         networks.make("nature", 4, width=3)

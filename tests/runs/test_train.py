@@ -16,8 +16,9 @@ from tests.runs.conftest import TINY
 
 def leaves(run: Path, config: RunConfig):
     """Everything that the newest checkpoint of `run` holds, as numpy."""
-    checkpoints = Checkpoints(run)
-    state = checkpoints.restore(make_loop(config).init())
+    loop = make_loop(config)
+    checkpoints = Checkpoints(run, leave_out=loop.apart)
+    state = checkpoints.restore(loop.init())
     checkpoints.close()
     return [np.asarray(x) for x in jax.tree.leaves((state.params, state.opt_state, state.update))]
 
@@ -128,6 +129,12 @@ CASES = {
     "Breakout-MinAtar": ("--num-envs", "8", "--num-steps", "32", "--steps", "10240", "--checkpoint-every", "8"),
     "Pong-v5": ("--num-envs", "2", "--num-steps", "16", "--steps", "384", "--checkpoint-every", "2", "--epochs", "1"),
 }
+
+
+Q_CASE = ("--algo", "dddqn", "--num-envs", "4", "--num-steps", "32", "--steps", "2560", "--checkpoint-every", "4")
+Q_SETTINGS = ("replay_size=600", "learn_start=200", "prioritised=true", "n_step=3", "learn_every=4")
+Q_CASE += tuple(f"--set={pair}" for pair in Q_SETTINGS)
+CASES["Asterix-MinAtar"] = Q_CASE  # the memory fills, wraps, and is read back
 
 
 @pytest.mark.slow

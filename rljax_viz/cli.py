@@ -12,7 +12,7 @@ import tyro
 from .commands import COMMANDS
 
 
-def _settle_process() -> None:
+def settle_process() -> None:
     """Settings that cost nothing and that nobody should have to know; what the environment sets, wins.
 
     glibc gives large blocks back to the system at every free, and fetches them anew: page faults that cost more than the
@@ -37,7 +37,7 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 def main() -> None:
     """Entry point of `rljax-viz`."""
     warnings.formatwarning = _plain_warning
-    _settle_process()
+    settle_process()
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="rljax-viz", description="See what a deep-RL agent sees. Begin with: rljax-viz demo"

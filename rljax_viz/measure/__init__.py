@@ -1,8 +1,12 @@
-"""Are the maps true? Against human gaze; functions of arrays, which import no method, no network and no environment."""
+"""Are the maps true? Against human gaze; and statistics of scores over seeds.
+
+Functions of arrays, which import no method, no network and no environment.
+"""
 
 from collections.abc import Callable
 
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
+from rljax_viz.measure.statistics import Interval, interquartile_mean, probability_of_improvement, stratified_bootstrap
 
 #: name on the command line -> function
 METRICS: dict[str, Callable] = {
@@ -12,4 +16,14 @@ METRICS: dict[str, Callable] = {
     "shuffled_auc_expected": shuffled_auc_expected,
 }
 
-__all__ = ["METRICS", "kl_divergence", "nss", "shuffled_auc", "shuffled_auc_expected"]
+__all__ = [
+    "METRICS",
+    "Interval",
+    "interquartile_mean",
+    "kl_divergence",
+    "nss",
+    "probability_of_improvement",
+    "shuffled_auc",
+    "shuffled_auc_expected",
+    "stratified_bootstrap",
+]

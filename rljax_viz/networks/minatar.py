@@ -12,6 +12,16 @@ from rljax_viz.networks.output import Output
 from rljax_viz.transforms import tag
 
 
+def minatar_convs(obs: jax.Array, network: str, dtype: Any) -> jax.Array:
+    """Two convolutions, for twins of Nature's networks that see 10x10.
+
+    obs[H W C], 0..255 -> [h w 16] after the last ReLU; 10x10 gives 8x8, 4x4. Tags `conv1 conv2`. Ours.
+    """
+    x = scaled(obs, 4, network, dtype)
+    x = tag(nn.relu(conv(16, 3, 1, "VALID", "conv1", dtype)(x)), "conv1")
+    return tag(nn.relu(conv(16, 2, 2, "VALID", "conv2", dtype)(x)), "conv2")
+
+
 class MinAtar(nn.Module):
     """One 3x3 convolution of 16 features, 128 units, logits and value.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.daqn import DAQN
-from rljax_viz.networks.fls import VARIANTS, FreeLunch
+from rljax_viz.networks.fls import TWINS, VARIANTS, FreeLunch
 from rljax_viz.networks.idqn import IDQN
 from rljax_viz.networks.minatar import MinAtar
 from rljax_viz.networks.minatar_q import MinAtarQ
@@ -28,6 +28,8 @@ _EACH_MAP = {
     "layer": ("attention1", "attention2", "attention3"),
     "receptive_field": (8, 4, 8), "stride": (4, 2, 2), "padding": (0, 0, 0),
 }  # fmt: skip
+_TWIN_MAP = {"layer": "attention", "receptive_field": 4, "stride": 2, "padding": 0}
+_DENSE_TWIN_MAP = {"layer": "attention", "receptive_field": 5, "stride": 1, "padding": 2}
 
 #: name -> (network, the options that make it this one)
 _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
@@ -40,19 +42,28 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "idqn": (IDQN, {"small": False}),
     "minatar-idqn": (IDQN, {"small": True}),
     "coinrun": (CoinRun, {}),
-    "daqn": (DAQN, {}),
-    "rs": (RegionSensitive, {"padding": 1}),
-    "rs-no-padding": (RegionSensitive, {"padding": 0}),
+    "daqn": (DAQN, {"small": False}),
+    "rs": (RegionSensitive, {"padding": 1, "small": False}),
+    "rs-no-padding": (RegionSensitive, {"padding": 0, "small": False}),
     **{name: (FreeLunch, {**_PLAIN, **options}) for name, options in VARIANTS.items()},
+    "minatar-daqn": (DAQN, {"small": True}),
+    "minatar-rs": (RegionSensitive, {"padding": 0, "small": True}),
+    **{name: (FreeLunch, {**_PLAIN, **options}) for name, options in TWINS.items()},
 }
 
 #: name of a network that attends -> the options of `explain.attention_map` that draw its map: where each of its pixels
-#: looks in an 84x84 frame. RS's one pixel of padding is left out, as in the paper (FACTS, seed 004).
+#: looks in an 84x84 frame (MinAtar's twins: 10x10). RS's one pixel of padding is left out, as in the paper (FACTS, seed 004).
 ATTENTION: dict[str, dict[str, Any]] = {
     **{name: _SPARSE_MAP for name in ("daqn", "rs", "rs-no-padding", *VARIANTS)},
-    **{name: _DENSE_MAP for name, options in VARIANTS.items() if options.get("dense")},
+    **{name: _DENSE_MAP for name, options in VARIANTS.items() if options.get("block") == "dense"},
     "sparse-fls-conv1": _FIRST_MAP,
     "sparse-fls-each-conv": _EACH_MAP,
+    **{name: _TWIN_MAP for name in ("minatar-daqn", "minatar-rs", *TWINS) if name != "minatar-sparse"},
+    **{name: _DENSE_TWIN_MAP for name, options in TWINS.items() if options["block"] == "minatar-dense"},
+    "minatar-fls-conv1": {"layer": "attention", "receptive_field": 3, "stride": 1, "padding": 0},
+    "minatar-fls-each-conv": {
+        "layer": ("attention1", "attention2"), "receptive_field": (3, 2), "stride": (1, 2), "padding": (0, 0),
+    },
 }
 NAMES = tuple(_NETWORKS)
 _DTYPES = ("float32", "bfloat16")

@@ -108,23 +108,26 @@ def coinrun(p, obs):
     return _actor_critic(p, relu(dense(p["fc2"], relu(dense(p["fc1"], x)))))
 
 
+NATURE, TWIN = (("conv1", 4), ("conv2", 2), ("conv3", 1)), (("conv1", 1), ("conv2", 2))
+
+
 def softmax(x):
     e = np.exp(x - x.max())
     return e / e.sum()
 
 
-def daqn(p, obs):
+def daqn(p, obs, convs=None):
     x = np.asarray(obs, np.float64) / 255
-    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+    for layer, stride in convs or NATURE:
         x = relu(conv(p[layer], x, stride))
     h = softmax(conv(p["attend"], np.tanh(conv(p["look"], x)))[..., 0])
     seen = (x * h[..., None]).sum((0, 1))
     return {**_actor_critic(p, relu(dense(p["fc"], seen))), "attention": h}
 
 
-def rs(p, obs, padding=1):
+def rs(p, obs, padding=1, convs=None):
     x = np.pad(np.asarray(obs, np.float64) / 255, ((padding, padding), (padding, padding), (0, 0)))
-    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+    for layer, stride in convs or NATURE:
         x = relu(conv(p[layer], x, stride))
     x = x / np.sqrt(np.maximum((x**2).sum(-1, keepdims=True), 1e-12))
     seen = conv(p["look"], x)
@@ -133,12 +136,16 @@ def rs(p, obs, padding=1):
     return {**_actor_critic(p, relu(dense(p["fc"], (x * h[..., None]).reshape(-1)))), "attention": h}
 
 
-def fls(p, obs, attend=(3,), dense_block=False, pool=False, norm=False, size=3, base_two=False, last_relu=True):
+SPARSE, DENSE = ((0, 4), (0, 2), (0, 1)), ((3, 1), (2, 1), (1, 1))  # padding and stride of each convolution
+TWIN_SPARSE, TWIN_DENSE = ((0, 1), (0, 2)), ((1, 1), (1, 1))
+
+
+def fls(p, obs, attend=(3,), block=SPARSE, pool=False, norm=False, size=3, base_two=False, last_relu=True):
     x = np.asarray(obs, np.float64) / 255
-    around, strides = ((3, 2, 1), (1, 1, 1)) if dense_block else ((0, 0, 0), (4, 2, 1))
-    for k, (padding, stride) in enumerate(zip(around, strides, strict=True), 1):
+    h = None
+    for k, (padding, stride) in enumerate(block, 1):
         x = conv(p[f"conv{k}"], x, stride, padding)
-        x = relu(x) if k < 3 or last_relu else x
+        x = relu(x) if k < len(block) or last_relu else x
         if k in attend:
             place = str(k) if len(attend) > 1 else ""
             seen = relu(conv(p[f"look{place}"], x, 1, size // 2))
@@ -147,7 +154,8 @@ def fls(p, obs, attend=(3,), dense_block=False, pool=False, norm=False, size=3, 
             h = h / h.sum() if norm else h
             x = x * h[..., None]
     x = x.sum((0, 1)) if pool else x.reshape(-1)
-    return {**_actor_critic(p, relu(dense(p["fc"], x))), "attention": h}
+    heads = _actor_critic(p, relu(dense(p["fc"], x)))
+    return heads if h is None else {**heads, "attention": h}
 
 
 FLS = {
@@ -160,14 +168,32 @@ FLS = {
     "sparse-fls-no-relu-sum-pool": {"last_relu": False, "pool": True},
     "sparse-fls-conv1": {"attend": (1,)},
     "sparse-fls-each-conv": {"attend": (1, 2, 3)},
-    "dense-fls-sum-pool": {"dense_block": True, "pool": True},
-    "dense-fls-no-relu-sum-pool": {"dense_block": True, "last_relu": False, "pool": True},
+    "dense-fls-sum-pool": {"block": DENSE, "pool": True},
+    "dense-fls-no-relu-sum-pool": {"block": DENSE, "last_relu": False, "pool": True},
 }
+TWINS = {
+    "minatar-fls": {},
+    "minatar-fls-sum-pool": {"pool": True},
+    "minatar-fls-norm": {"norm": True},
+    "minatar-fls-1x1": {"size": 1},
+    "minatar-fls-softplus2": {"base_two": True},
+    "minatar-fls-no-relu": {"last_relu": False},
+    "minatar-fls-no-relu-sum-pool": {"last_relu": False, "pool": True},
+    "minatar-fls-conv1": {"attend": (1,)},
+    "minatar-fls-each-conv": {"attend": (1, 2)},
+    "minatar-dense-fls-sum-pool": {"block": TWIN_DENSE, "pool": True},
+    "minatar-dense-fls-no-relu-sum-pool": {"block": TWIN_DENSE, "last_relu": False, "pool": True},
+}
+_TWIN = {"attend": (2,), "block": TWIN_SPARSE}
 FORWARD = {
     "daqn": daqn,
     "rs": rs,
     "rs-no-padding": lambda p, obs: rs(p, obs, 0),
     **{name: lambda p, obs, options=options: fls(p, obs, **options) for name, options in FLS.items()},
+    "minatar-daqn": lambda p, obs: daqn(p, obs, TWIN),
+    "minatar-rs": lambda p, obs: rs(p, obs, 0, TWIN),
+    "minatar-sparse": lambda p, obs: fls(p, obs, (), TWIN_SPARSE),
+    **{name: lambda p, obs, options=_TWIN | options: fls(p, obs, **options) for name, options in TWINS.items()},
     "nature": nature,
     "nature-q": nature_q,
     "nature-dueling": nature_dueling,

@@ -13,11 +13,14 @@ ATTENDING = ("daqn", "rs", "rs-no-padding", *oracles.FLS)
 MINATAR_Q = ("minatar-q", "minatar-dueling")
 FLOAT32 = ("advantage_raw", "embedding", "weights")  # whatever the layers compute in
 KEYED = ("idqn", "minatar-idqn")
+TWINS = ("minatar-daqn", "minatar-rs", "minatar-sparse", *oracles.TWINS)
+DENSE_TWIN = "minatar-dense-fls-no-relu-sum-pool"
 SMALL = {"minatar": (10, 10, 4), "coinrun": (16, 16, 3), "idqn": (36, 44, 3)}
-SMALL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4))
+SMALL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn", *TWINS), (10, 10, 4))
 SMALL |= {**dict.fromkeys(NATURES, (36, 40, 3)), **dict.fromkeys(ATTENDING, (52, 60, 3))}
 FULL = {**dict.fromkeys((*NATURES, *ATTENDING), (84, 84, 4)), "minatar": (10, 10, 4), "coinrun": (64, 64, 3)}
-FULL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn"), (10, 10, 4)) | {"idqn": (84, 84, 4)}
+FULL |= dict.fromkeys((*MINATAR_Q, "minatar-idqn", *TWINS), (10, 10, 4)) | {"idqn": (84, 84, 4)}
+TWIN, LOOK = (9 * 4 * 16 + 16) + (4 * 16 * 16 + 16), (9 * 16 * 16 + 16) + (9 * 16 + 1)
 COUNTS = {
     ("nature", 4): 1_686_693,
     ("nature", 6): 1_686_693 + 2 * 513,
@@ -45,10 +48,18 @@ COUNTS = {
     ("idqn", 6): 1_795_652,
     ("idqn", 9): 1_811_012,
     ("idqn", 18): 1_857_092,
+    ("minatar-sparse", 3): TWIN + 256 * 128 + 128 + 4 * 129,
+    ("minatar-daqn", 3): TWIN + (16 * 32 + 32) + 33 + 16 * 128 + 128 + 4 * 129,
+    ("minatar-rs", 3): TWIN + (16 * 64 + 64) + 130 + 256 * 128 + 128 + 4 * 129,
+    ("minatar-fls", 3): TWIN + LOOK + 256 * 128 + 128 + 4 * 129,
+    ("minatar-fls-each-conv", 3): TWIN + 2 * LOOK + 256 * 128 + 128 + 4 * 129,
+    ("minatar-dense-fls-sum-pool", 3): (296 + 584) + (9 * 8 * 8 + 8) + (9 * 8 + 1) + 8 * 128 + 128 + 4 * 129,
     ("coinrun", 9): 360_138,
     ("coinrun", 15): 363_216,
 }
 NATURE_CONVS = {"conv1": (20, 20, 32), "conv2": (9, 9, 64), "conv3": (7, 7, 64)}
+TWIN_CONVS = {"conv1": (8, 8, 16), "conv2": (4, 4, 16)}
+DENSE_TWIN_TAGS = {"conv1": (10, 10, 8), "conv2": (10, 10, 8), "attention": (10, 10), "fc": (128,)}
 DENSE_TAGS = {"conv1": (84, 84, 32), "conv2": (84, 84, 64), "conv3": (84, 84, 64), "attention": (84, 84), "fc": (512,)}
 TAGS = {
     "nature": NATURE_CONVS | {"fc": (512,)},
@@ -64,6 +75,12 @@ TAGS = {
     "minatar-idqn": {"conv1": (8, 8, 16), "embedding": (64,), "weights": (5, 20)},
     "minatar-q": {"conv1": (8, 8, 16), "fc": (128,)},
     "minatar-dueling": {"conv1": (8, 8, 16), "fc_value": (128,), "fc_advantage": (128,), "advantage_raw": (5,)},
+    **{name: TWIN_CONVS | {"attention": (4, 4), "fc": (128,)} for name in TWINS},
+    "minatar-sparse": TWIN_CONVS | {"fc": (128,)},
+    "minatar-fls-conv1": TWIN_CONVS | {"attention": (8, 8), "fc": (128,)},
+    "minatar-fls-each-conv": TWIN_CONVS | {"attention1": (8, 8), "attention2": (4, 4), "fc": (128,)},
+    "minatar-dense-fls-sum-pool": DENSE_TWIN_TAGS,
+    DENSE_TWIN: DENSE_TWIN_TAGS,
     "coinrun": {
         "1a": (64, 64, 16),
         "2a": (32, 32, 32),
@@ -98,14 +115,14 @@ def made(name, shape, num_actions=5, **options):
     return net, params
 
 
-@pytest.fixture(scope="module", params=networks.NAMES)
+@pytest.fixture(scope="module", params=[name for name in networks.NAMES if name not in TWINS])
 def case(request):
     net, params = made(request.param, SMALL[request.param])
     return request.param, net, params
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *KEYED, "coinrun", *ATTENDING)
+    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *KEYED, "coinrun", *ATTENDING, *TWINS)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
@@ -137,7 +154,15 @@ def test_tags_stand_behind_the_relu(case):
 
 
 def test_values_are_those_of_numpy(case):
-    name, net, params = case
+    compare_with_numpy(*case)
+
+
+@pytest.mark.parametrize("name", ["minatar-daqn", "minatar-rs", "minatar-sparse", "minatar-fls-each-conv", DENSE_TWIN])
+def test_values_of_the_twins_are_those_of_numpy(name):  # the same classes as those they are twins of: no more is asked
+    compare_with_numpy(name, *made(name, SMALL[name]))
+
+
+def compare_with_numpy(name, net, params):
     obs = frames(SMALL[name])
     out, oracle = net.apply(params, obs), oracles.FORWARD[name](params["params"], obs)
     assert {field for field, value in out._asdict().items() if value is not None} == oracle.keys()

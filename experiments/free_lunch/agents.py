@@ -1,0 +1,52 @@
+"""The agents that figures 3-7 and tables 3-5 share: every model on every game, trained once for all of them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.free_lunch.paper import GAMES, MODELS, SEEDS, STEPS, Model
+from experiments.scale import Experiment
+from experiments.training import trained
+
+#: at smoke scale: the models that the paper's conclusions are about, as their twins on one game of MinAtar
+SMOKE = (
+    "nature", "daqn", "rs", "sparse-fls", "sparse-fls-sum-pool", "sparse-fls-norm", "sparse-fls-conv1",
+    "sparse-fls-each-conv", "dense-fls-sum-pool",
+)  # fmt: skip
+SMOKE_SETTING = {"steps": 40_960, "num_envs": 32, "num_steps": 64, "num_minibatches": 4, "seeds": 3, "seed": 1}
+TINY = {"steps": 1_024, "num_envs": 8, "num_steps": 32, "num_minibatches": 2, "seeds": 2, "seed": 1}
+
+
+class Trained(NamedTuple):
+    """One agent: `run` is its directory, `seed_index` which of the seeds in it."""
+
+    run: Path
+    seed_index: int
+
+
+def games(at: Experiment) -> tuple[str, ...]:
+    return at.choose(("Breakout-MinAtar",), tuple(f"{game}-v5" for game in GAMES))
+
+
+def models(at: Experiment) -> list[Model]:
+    return [model for model in MODELS if not at.smoke or model.network in SMOKE]
+
+
+def network_of(at: Experiment, model: Model) -> str:
+    return model.twin if at.smoke and model.twin else model.network
+
+
+def train(at: Experiment, model: Model, game: str, tiny: bool = False) -> list[Trained]:
+    """The model's agents on the game, one a seed: trained, or found trained, beside the experiment's own folder."""
+    from rljax_viz.runs import make_config
+
+    network, place = network_of(at, model), at.folder.parent / "agents"
+    runs: list[tuple[str, dict[str, Any]]]
+    if at.smoke:
+        runs = [(f"{game}-{network}", TINY if tiny else SMOKE_SETTING)]
+    else:
+        runs = [(f"{game}-{network}-{seed}", {"steps": STEPS, "seed": seed}) for seed in SEEDS]
+    found = []
+    for name, setting in runs:
+        config = make_config(game, "ppo", network=network, **setting)
+        found += [Trained(trained(place / name, config, at.say), k) for k in range(config.seeds)]
+    return found

@@ -1,0 +1,94 @@
+"""Figures 3, 6 and 7: reward curves of the architectures while they learn."""
+
+from typing import Any
+
+from experiments.claims import Claim, Table, judge
+from experiments.free_lunch.agents import games, models, train
+from experiments.free_lunch.paper import SIZES, Model
+from experiments.scale import Experiment, Tiny, launch
+
+ABLATIONS = ("sparse-fls", "sparse-fls-norm", "sparse-fls-1x1", "sparse-fls-softplus2", "sparse-fls-sum-pool")
+WITHOUT = ("rs", "rs-no-padding", "sparse-fls-no-relu", "sparse-fls-no-relu-sum-pool", "dense-fls-no-relu-sum-pool")
+FIGURES = {"figure3": tuple(SIZES), "figure6": ABLATIONS, "figure7": ("nature", *WITHOUT)}
+
+TWINS = (
+    "At smoke scale the models are small twins of the paper's (two convolutions) on MinAtar's Breakout, trained for a "
+    "thousandth of the paper's steps: a verdict there is about the conclusion, not about the paper's numbers."
+)
+
+
+def curves(at: Experiment, tiny: bool = False) -> dict[str, dict[str, tuple[list[int], list[list[float]]]]]:
+    """`{game: {network: (steps[U], means[seeds U])}}`, Baselines' eprewmean; trains what is not trained yet."""
+    from experiments.training import curve
+
+    found: dict[str, dict[str, Any]] = {game: {} for game in games(at)}
+    for game in found:
+        for model in models(at):
+            runs = dict.fromkeys(agent.run for agent in train(at, model, game, tiny))
+            parts = [curve(run) for run in runs]
+            found[game][model.network] = (parts[0][0], [line for _, lines in parts for line in lines])
+    return found
+
+
+def last(found: dict[str, Any], game: str, network: str) -> Any:
+    """The last value of each seed's curve, [seeds]."""
+    import numpy as np
+
+    return np.array([line[-1] for line in found[game][network][1]])
+
+
+def claims(found: dict[str, Any]) -> list[Claim]:
+    """Compared game by game: a claim holds if it does in most of them."""
+    from rljax_viz.measure import stratified_bootstrap
+
+    def told(network: str, other: str) -> str:
+        both = [(game, *(stratified_bootstrap(last(found, game, n)) for n in (network, other))) for game in found]
+        return "; ".join(f"{game}: {ours} against {theirs}" for game, ours, theirs in both)
+
+    def most(check: Any) -> bool:
+        return sum(check(game) for game in found) > len(found) / 2
+
+    def mean(game: str, network: str) -> float:
+        return float(last(found, game, network).mean())
+
+    return [
+        judge("Fig. 3, 4.2", "Sparse FLS performs similarly to the baseline (not 15 % below it)",
+              most(lambda g: mean(g, "sparse-fls") > 0.85 * mean(g, "nature")), told("sparse-fls", "nature")),
+        judge("Fig. 3, 4.2", "Dense FLS achieves lower rewards than Sparse FLS",
+              most(lambda g: mean(g, "dense-fls-sum-pool") < mean(g, "sparse-fls")),
+              told("dense-fls-sum-pool", "sparse-fls")),
+        judge("Fig. 6, 4.2", "sum-pooling makes the model perform worse",
+              most(lambda g: mean(g, "sparse-fls-sum-pool") < mean(g, "sparse-fls")),
+              told("sparse-fls-sum-pool", "sparse-fls")),
+    ]  # fmt: skip
+
+
+def drawn(at: Experiment, found: dict[str, Any]) -> list[str]:
+    """The three pictures, with the models that are there."""
+    from experiments.charts import write_curves
+
+    labels: dict[str, Model] = {model.network: model for model in models(at)}
+    names = []
+    for figure, networks in FIGURES.items():
+        have = [network for network in networks if network in labels]
+        if len(have) > 1:
+            panels = {game: {labels[n].label: lines[n] for n in have} for game, lines in found.items()}
+            names.append(write_curves(at.folder / f"{figure}.png", panels, "environment steps", "return, last 100 games"))
+    return names
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    from rljax_viz.measure import stratified_bootstrap
+
+    found = curves(at, tiny)
+    rows = [
+        (model.label, *(str(stratified_bootstrap(last(found, game, model.network))) for game in found))
+        for model in models(at)
+    ]
+    table = Table("Mean return of the last 100 games of training, over seeds: IQM [95 % interval]", ("model", *found), rows)
+    told = [TWINS] if at.smoke else []
+    at.report("Free-lunch saliency, figures 3, 6, 7: reward curves", claims(found), [table], drawn(at, found), told)
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

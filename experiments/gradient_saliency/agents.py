@@ -1,0 +1,85 @@
+"""The paper's four kinds of agents (and PPO's of the zoo), as far as they can be trained here, and their recorded games."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.scale import Experiment
+from experiments.training import trained
+
+
+class Kind(NamedTuple):
+    """`label` in the paper; `algo` by its name in `agents.ALGORITHMS`, or `zoo`, an agent that ships; what it learns at
+    smoke scale, and on which games at the paper's."""
+
+    label: str
+    algo: str | None
+    zoo: str | None = None
+    smoke: dict[str, Any] | None = None
+    games: tuple[str, ...] = ("Breakout-v5", "Seaquest-v5")
+    steps: int = 13_000_000
+
+
+MINATAR = "Breakout-MinAtar"
+_SMALL = {"steps": 200_000, "network": "minatar-sparse", "num_envs": 32, "num_steps": 64, "num_minibatches": 4}
+KINDS = {
+    "ppo-atari": Kind("PPO, Nature CNN (ships; not in the paper)", None, "Breakout-v5", games=()),
+    "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
+    "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}),
+    "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
+    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",)),
+    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",)),
+}
+#: methods of Table 1, in its order
+METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
+CAMS = ("grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
+
+
+def available(at: Experiment) -> list[str]:
+    """The kinds that can be had at this scale with the algorithms that are here."""
+    from rljax_viz.agents import ALGORITHMS
+
+    return [
+        name for name, kind in KINDS.items()
+        if kind.zoo is not None or (kind.algo in ALGORITHMS and (kind.smoke if at.smoke else kind.games))
+    ]  # fmt: skip
+
+
+def missing(at: Experiment) -> list[str]:
+    """Labels of the paper's kinds that cannot be had."""
+    return [kind.label for name, kind in KINDS.items() if name not in available(at) and kind.games]
+
+
+def run_of(at: Experiment, name: str, game: str = MINATAR, tiny: bool = False) -> Path:
+    """The training of a kind, done once for all tables."""
+    from rljax_viz.runs import make_config
+
+    kind = KINDS[name]
+    setting = dict(kind.smoke or {}) if at.smoke else {"steps": kind.steps}
+    setting |= {"steps": 4096, "checkpoint_every": 1} if tiny else {}
+    place = at.folder.parent / "agents" / f"{game}-{name}"
+    return trained(place, make_config(game, kind.algo or "ppo", seed=1, **setting), at.say)
+
+
+def agent_of(at: Experiment, name: str, game: str = MINATAR, update: int | None = None, tiny: bool = False) -> Any:
+    """The agent of a kind on a game (the zoo's have one game of their own), at its end or after `update`."""
+    from rljax_viz.runs import load_agent
+
+    kind = KINDS[name]
+    return load_agent(f"zoo:{kind.zoo}" if kind.zoo else run_of(at, name, game, tiny), update=update)
+
+
+def games_of(at: Experiment, name: str) -> tuple[str, ...]:
+    kind = KINDS[name]
+    return (str(kind.zoo),) if kind.zoo else (MINATAR,) if at.smoke else kind.games
+
+
+def recorded(at: Experiment, name: str, game: str, steps: int, tiny: bool = False) -> Path:
+    """The directory of `steps` steps of the agent's own play, recorded once."""
+    from rljax_viz.runs import record
+
+    folder = at.folder.parent / "recordings" / f"{game}-{name}-{steps}"
+    if not (folder / "finished").exists():
+        at.say(f"{name} plays {steps} steps of {game}")
+        record(agent_of(at, name, game, tiny=tiny), folder, 1000, max_steps=steps, seed=5, overwrite=True)
+        (folder / "finished").touch()
+    return folder

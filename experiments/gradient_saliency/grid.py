@@ -1,0 +1,119 @@
+"""Maps of one agent on one recording: methods, streams, layers and past frames, and where the moving features are."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.gradient_saliency.agents import CAMS, METHODS
+
+
+class Cell(NamedTuple):
+    """One entry of the paper's grid: a method of a score at a layer, on the frame `past` steps ago."""
+
+    method: str
+    score: str
+    layer: str | None = None
+    past: int = 0
+
+    @property
+    def label(self) -> str:
+        at = f" {self.layer}" if self.layer else ""
+        return f"{self.method} {self.score}{at}" + (f" t-{self.past}" if self.past else "")
+
+
+def streams(agent: Any) -> tuple[str, str]:
+    """(what is chosen, the other stream): `q:chosen` of value-based agents or `logit:chosen` of others, and `value`."""
+    import jax
+    import jax.numpy as jnp
+
+    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
+    return ("q:chosen" if out.q is not None else "logit:chosen"), "value"
+
+
+def convolutions(agent: Any) -> list[str]:
+    """The tagged layers [h w c], first to last."""
+    return [name for name, shape in agent.layers.items() if len(shape.shape) == 3]
+
+
+def table1(agent: Any) -> list[Cell]:
+    """The six methods for the chosen action; the Grad-CAM family on the first convolution."""
+    score, first = streams(agent)[0], convolutions(agent)[0]
+    return [Cell(method, score, first if method in CAMS else None) for method in METHODS]
+
+
+def table2(agent: Any) -> list[Cell]:
+    """Guided backpropagation of both streams; Grad-CAM at every convolution."""
+    chosen, value = streams(agent)
+    both = [Cell("guided_backprop", stream) for stream in (value, chosen)]
+    return [*both, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
+
+
+def table3(agent: Any) -> list[Cell]:
+    """Guided backpropagation on the frames before the newest; none for an agent that sees one."""
+    chosen = streams(agent)[0]
+    return [Cell("guided_backprop", chosen, None, past) for past in range(agent.preset.stack)]
+
+
+def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray) -> dict[Cell, np.ndarray]:
+    """Raw maps [N h w] of every cell: of the frame in question, or at the layer's own resolution."""
+    from rljax_viz.explain import METHODS as FACTORIES
+    from rljax_viz.explain import record, scores
+    from rljax_viz.sweeps import map_frames
+
+    found, channels = {}, obs.shape[-1] // agent.preset.stack
+    for cell in dict.fromkeys(cells):
+        options = {"layer": cell.layer} if cell.layer else {}
+        explain = FACTORIES[cell.method].factory(record(agent.f), scores.parse(cell.score), **options)
+        last = obs.shape[-1] - cell.past * channels
+
+        def one(*given: Any, explain: Any = explain, last: int = last) -> Any:
+            map = explain(*given)
+            return map if map.ndim == 2 else map[..., last - channels : last].sum(-1)
+
+        found[cell] = np.asarray(map_frames(one, agent.params, obs, None, rest=(action,)))
+    return found
+
+
+def upscaled(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Maps [N h w] at the resolution of the frame."""
+    from rljax_viz.explain import upsample
+
+    return maps if maps.shape[1:] == size else np.asarray(upsample(np.moveaxis(maps, 0, -1), size)).transpose(2, 0, 1)
+
+
+def features(obs: np.ndarray, channels: int) -> np.ndarray:
+    """bool [N H W]: where something that moves is now.
+
+    Grey stacks: pixels of the newest frame that differ from the recording's median picture and from the frame before.
+    MinAtar's Breakout (4 planes): ball and paddle.
+    """
+    if channels > 1:
+        return (obs[..., :2] > 0).any(-1)
+    newest, before = obs[..., -1].astype(int), obs[..., -2].astype(int)
+    still = np.median(newest, axis=0)
+    return (np.abs(newest - still) > 10) & (np.abs(newest - before) > 10)
+
+
+def ring(mask: np.ndarray, inner: int, outer: int) -> np.ndarray:
+    """bool [N H W]: within `outer` pixels of the mask, and farther than `inner`."""
+    from scipy.ndimage import binary_dilation
+
+    box = lambda n: np.ones((1, 2 * n + 1, 2 * n + 1), bool)  # noqa: E731
+    far = binary_dilation(mask, box(outer))
+    return far & ~(binary_dilation(mask, box(inner)) if inner else mask)
+
+
+def nss(maps: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Normalised scanpath saliency of |maps|[N H W] on mask[N H W], [N]; NaN where it is undefined. 0 is chance."""
+    import jax
+
+    from rljax_viz.measure import nss as one
+
+    return np.asarray(jax.jit(jax.vmap(one))(np.abs(maps).astype(np.float32), mask.astype(np.float32)))
+
+
+def stable(values: np.ndarray, least: float = 1.0) -> float:
+    """The paper's "stable": the share of frames on which the features stand out by `least` standard deviations."""
+    known = values[~np.isnan(values)]
+    return float((known > least).mean()) if len(known) else float("nan")

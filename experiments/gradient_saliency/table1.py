@@ -1,0 +1,137 @@
+"""Table 1: six methods for every agent, as explorer pages and galleries, and what section 4 says of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.claims import Claim, Table, judge
+from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, missing, recorded
+from experiments.gradient_saliency.normalisation import over_video
+from experiments.scale import Experiment, Tiny, launch
+
+CAPTION = "Green is positive, red negative. Upper rows: scaled by each frame; lower: by the whole video."
+
+
+def write_page(at: Experiment, name: str, game: str, folder: Path, agent: Any, maps: dict[Any, np.ndarray]) -> str:
+    """The explorer of one agent's recording, every cell a series. Its file name."""
+    from rljax_viz.report import MapSeries, write_explorer
+    from rljax_viz.runs.mapping import units
+    from rljax_viz.runs.page import action_names, facts, make_recording
+    from rljax_viz.store import Episodes
+
+    episodes = Episodes(folder / "episodes.zarr")
+    rows = np.arange(len(next(iter(maps.values()))))
+    series = [
+        MapSeries(cell.method + (f" of frame t-{cell.past}" if cell.past else ""), cell.score, values, cell.layer,
+                  units(cell.method, cell.score))
+        for cell, values in maps.items()
+    ]  # fmt: skip
+    path = at.folder / f"{game}-{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_explorer(path, make_recording(episodes, rows), series, title=f"{name} on {game}: Rosynski et al., tables 1-3",
+                   facts=facts(episodes), action_names=action_names(episodes))  # fmt: skip
+    return path.name
+
+
+def write_grid(path: Path, frame: np.ndarray, maps: dict[str, np.ndarray], step: int, title: str) -> str:
+    """One moment: every map scaled by its own frame, and below by the whole video. Its file name."""
+    from rljax_viz.report.overlay import colours
+    from rljax_viz.report.panels import Sheet, cell_size, columns_for, map_over
+
+    columns = columns_for(len(maps) + 1)
+    pad = -(len(maps) + 1) % columns
+    labels, pictures = [], []
+    for told, scaled in (("by frame", False), ("by video", True)):
+        labels += ["What the agent sees", *(f"{label}, {told}" for label in maps), *[""] * pad]
+        pictures.append(colours(frame))
+        for values in maps.values():
+            scale = float(np.abs(values).max()) if scaled else None
+            pictures.append(map_over(frame, values[step], 0.6, scale))
+        pictures += [np.full((8, 8, 3), 16, np.uint8)] * pad
+    sheet = Sheet(labels, cell_size(frame, 200), columns, None, title, CAPTION)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.draw(pictures).save(path, "PNG", optimize=True)
+    return path.name
+
+
+def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
+    """Page and gallery of one agent, and how well every method's maps lie on what moves."""
+    from experiments.gradient_saliency.grid import convolutions, features, maps, nss, stable, table1, table2, table3, upscaled
+    from rljax_viz.report.overlay import colours  # noqa: F401  (pictures need pillow: fail early)
+    from rljax_viz.runs.page import make_recording, shortly_before_a_loss
+    from rljax_viz.store import Episodes
+
+    agent, steps = agent_of(at, name, game, tiny=tiny), 48 if tiny else 256
+    folder = recorded(at, name, game, steps, tiny)
+    episodes = Episodes(folder / "episodes.zarr")
+    obs, action = np.asarray(episodes.observations[:]), np.asarray(episodes.action[:])
+    found = maps(agent, [*table1(agent), *table2(agent), *table3(agent)], obs, action)
+    channels = obs.shape[-1] // agent.preset.stack
+    step = shortly_before_a_loss(make_recording(episodes, np.arange(len(obs))))
+    newest, six = obs[..., -channels:], {cell: found[cell] for cell in table1(agent)}
+    page = write_page(at, name, game, folder, agent, found)
+    labels = {f"{cell.method} {cell.layer or ''}".strip(): values for cell, values in six.items()}
+    gallery = write_grid(at.folder / f"{game}-{name}.png", newest[step], labels, step, f"{name} on {game}, step {step}")
+    mask = features(obs, channels)
+    scores = {cell.method: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in six.items()}
+    shown = over_video(found[table1(agent)[1]])
+    return {
+        "page": page, "gallery": gallery, "layer": convolutions(agent)[0],
+        "nss": {m: float(np.nanmean(v)) for m, v in scores.items()},
+        "stable": {m: stable(v) for m, v in scores.items()},
+        "inverted": {m: float((v[~np.isnan(v)] < 0).mean()) for m, v in scores.items()},
+        "empty": {cell.method: float((np.abs(v).max((1, 2)) == 0).mean()) for cell, v in six.items()},
+        "strength": float(np.abs(shown).mean()),
+    }  # fmt: skip
+
+
+def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
+    """Each over all agents; it holds if it does for most of them."""
+
+    def most(check: Any) -> bool:
+        return sum(bool(check(v)) for v in found.values()) > len(found) / 2
+
+    def told(what: str, *methods: str) -> str:
+        return "; ".join(f"{k}: " + ", ".join(f"{m} {v[what][m]:.2f}" for m in methods) for k, v in found.items())
+
+    def more(what: str, one: str, other: str) -> Any:
+        return lambda v: v[what][one] > v[what][other]
+
+    guided, plain, pair = "guided_backprop", "gradient", ("guided_backprop", "gradient")
+    return [
+        judge("4.1", "gradients are noisier than guided backpropagation: they lie less on what moves",
+              most(more("nss", guided, plain)), f"NSS on moving features: {told('nss', *pair)}"),
+        judge("4.1", "guided backpropagation is the most stable of all methods",
+              most(lambda v: v["stable"][guided] == max(v["stable"].values())),
+              f"share of frames on which features stand out: {told('stable', *METHODS)}"),
+        judge("4.1", "guided Grad-CAM and G2 are less stable than guided backpropagation",
+              most(lambda v: max(v["stable"]["guided_grad_cam"], v["stable"]["g2_grad_cam"]) < v["stable"][guided]),
+              told("stable", guided, "guided_grad_cam", "g2_grad_cam")),
+        judge("4.1", "G1 Grad-CAM is inverted less often than Grad-CAM",
+              most(lambda v: v["inverted"]["g1_grad_cam"] < v["inverted"]["grad_cam"]),
+              f"share of frames with NSS below 0: {told('inverted', 'grad_cam', 'g1_grad_cam')}"),
+        judge("4.1", "G1 Grad-CAM lies on the features better than Grad-CAM",
+              most(more("nss", "g1_grad_cam", "grad_cam")), f"NSS: {told('nss', 'grad_cam', 'g1_grad_cam')}"),
+    ]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    pairs = [(name, game) for name in available(at) for game in games_of(at, name)]
+    found = {f"{name} on {game}": at.part(f"{game}-{name}", lambda n=name, g=game: compare(at, n, g, tiny))
+             for name, game in pairs}  # fmt: skip
+    tables = [
+        Table(f"{title}, by method", ("agent", *METHODS), [(k, *(v[what][m] for m in METHODS)) for k, v in found.items()])
+        for what, title in (("nss", "NSS on moving features"), ("stable", "Share of frames on which they stand out"),
+                            ("inverted", "Share of frames with NSS below 0"), ("empty", "Share of empty maps"))
+    ]  # fmt: skip
+    pages = ", ".join(f"[{k}]({v['page']})" for k, v in found.items())
+    notes = [f"Explorer pages with every method, stream, layer and past frame: {pages}."]
+    if gone := missing(at):
+        notes.append(f"Agents of the paper that are not here: {', '.join(gone)}.")
+    at.report("Gradient saliency, Table 1: six methods, every agent", claims(found), tables,
+              [v["gallery"] for v in found.values()], notes)  # fmt: skip
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

@@ -1,0 +1,100 @@
+"""Table 2: the two streams by guided backpropagation, and Grad-CAM at every convolution."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.claims import Claim, Table, judge
+from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.scale import Experiment, Tiny, launch
+
+
+def share_on(maps: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the maps' strength that lies on the mask, over all frames."""
+    strength = np.abs(maps)
+    return float((strength * mask).sum() / strength.sum())
+
+
+def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
+    """Of one agent: NSS of every stream and layer, and how much of each stream lies on the agent's own figure."""
+    from experiments.gradient_saliency.grid import convolutions, features, maps, nss, stable, streams, table2, upscaled
+    from rljax_viz.store import Episodes
+
+    agent = agent_of(at, name, game, tiny=tiny)
+    episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
+    obs = np.asarray(episodes.observations[:])
+    found = maps(agent, table2(agent), obs, np.asarray(episodes.action[:]))
+    mask = features(obs, obs.shape[-1] // agent.preset.stack)
+    scores = {cell: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in found.items()}
+    chosen, value = streams(agent)
+    layers = convolutions(agent)
+    own = own_figure(game, obs)
+    return {
+        "streams": {cell.score: {"nss": float(np.nanmean(scores[cell])),
+                                 "own": None if own is None else share_on(values, own)}
+                    for cell, values in found.items() if cell.layer is None},
+        "layers": {layer: {cell.method: {"nss": float(np.nanmean(scores[cell])), "stable": stable(scores[cell]),
+                                         "inverted": float((scores[cell] < 0).mean())}
+                           for cell in found if cell.layer == layer} for layer in layers},
+        "chosen": chosen, "value": value,
+    }  # fmt: skip
+
+
+def own_figure(game: str, obs: np.ndarray) -> np.ndarray | None:
+    """Where Breakout's paddle is, [N H W]: MinAtar has a plane for it; Atari's moves in rows 75-79 of 84. Else None."""
+    if "Breakout" not in game:
+        return None
+    if "MinAtar" in game:
+        return obs[..., 0] > 0
+    mask = np.zeros(obs.shape[:3], bool)
+    mask[:, 75:80] = True
+    return mask
+
+
+def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
+    deep = {k: v for k, v in found.items() if len(v["layers"]) > 1}
+
+    def layer(v: dict[str, Any], which: int, what: str) -> float:
+        return list(v["layers"].values())[which]["grad_cam"][what]
+
+    def told(what: str) -> str:
+        return "; ".join(f"{k}: " + ", ".join(f"{name} {v['layers'][name]['grad_cam'][what]:.2f}" for name in v["layers"])
+                         for k, v in deep.items())  # fmt: skip
+
+    best = [layer(v, 0, "nss") == max(cams["grad_cam"]["nss"] for cams in v["layers"].values()) for v in deep.values()]
+    inverted = [layer(v, -1, "inverted") > layer(v, 0, "inverted") for v in deep.values()]
+    own = {k: (v["streams"][v["chosen"]]["own"], v["streams"][v["value"]]["own"])
+           for k, v in found.items() if v["streams"][v["value"]]["own"] is not None}  # fmt: skip
+    dueling = {k: pair for k, pair in own.items() if k.split()[0] in ("dddqn", "split-attention")}
+    words = "share of strength on the paddle, action against value: "
+    words += "; ".join(f"{k}: {a:.3f} against {b:.3f}" for k, (a, b) in own.items())
+    return [
+        judge("3, 4.1", "Grad-CAM is best at the first convolution", sum(best) > len(best) / 2 if best else None,
+              f"NSS on moving features: {told('nss')}"),
+        judge("4.1", "at higher layers Grad-CAM is inverted more often", sum(inverted) > len(inverted) / 2 if best else None,
+              f"share of frames with NSS below 0: {told('inverted')}"),
+        judge("Fig. 8, 9", "the advantage stream looks more at the agent's own figure than the value stream",
+              sum(a > b for a, b in dueling.values()) > len(dueling) / 2 if dueling else None,
+              words if dueling else f"no dueling agent here; {words}"),
+    ]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    pairs = [(name, game) for name in available(at) for game in games_of(at, name)]
+    found = {f"{name} on {game}": at.part(f"{game}-{name}", lambda n=name, g=game: compare(at, n, g, tiny))
+             for name, game in pairs}  # fmt: skip
+    streams = [(k, s, v["streams"][s]["nss"], v["streams"][s]["own"]) for k, v in found.items() for s in v["streams"]]
+    layers = [
+        (k, name, method, cam["nss"], cam["stable"], cam["inverted"])
+        for k, v in found.items() for name, cams in v["layers"].items() for method, cam in cams.items()
+    ]  # fmt: skip
+    tables = [
+        Table("Guided backpropagation of the streams", ("agent", "score", "NSS", "share on the own figure"), streams),
+        Table("CAMs by layer", ("agent", "layer", "method", "NSS", "stable", "inverted"), layers),
+    ]
+    at.report("Gradient saliency, Table 2: streams and layers", claims(found), tables, (),
+              ["The maps themselves are in the explorer pages of table1."])  # fmt: skip
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

@@ -1,0 +1,103 @@
+"""Table 3, figure 1 and section 4.3: guided backpropagation on past frames, and the negative ring around features."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.claims import Claim, Table, judge
+from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.gradient_saliency.table1 import write_grid
+from experiments.scale import Experiment, Tiny, launch
+
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], float)  # eq. 7
+
+
+def on(maps: np.ndarray, mask: np.ndarray) -> float:
+    """Mean of the maps on the mask, in units of their mean strength; NaN where the mask is empty."""
+    return float((maps * mask).sum() / mask.sum() / np.abs(maps).mean()) if mask.any() else float("nan")
+
+
+def around(maps: np.ndarray, mask: np.ndarray, reach: int) -> np.ndarray:
+    """Mean neighbourhood [2 reach + 1, 2 reach + 1] of the mask's pixels, in units of the maps' mean strength."""
+    padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
+    n, rows, columns = np.nonzero(mask)
+    window = np.arange(2 * reach + 1)
+    some = padded[n[:, None, None], rows[:, None, None] + window[:, None], columns[:, None, None] + window]
+    return some.mean(0) / np.abs(maps).mean()
+
+
+def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
+    """Of guided backpropagation of the chosen action, for every frame of the stack."""
+    from experiments.gradient_saliency.grid import features, maps, ring, table3
+    from rljax_viz.store import Episodes
+
+    agent = agent_of(at, name, game, tiny=tiny)
+    episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
+    obs, channels = np.asarray(episodes.observations[:]), int(agent.obs_shape[-1] // agent.preset.stack)
+    found = maps(agent, table3(agent), obs, np.asarray(episodes.action[:]))
+    mask, wide = features(obs, channels), obs.shape[1] > 32
+    inner, outer = (0, 6) if wide else (0, 1)
+    newest = found[table3(agent)[0]]
+    same = np.asarray(episodes.episode[:])
+    past = {}
+    for cell, values in found.items():
+        if not cell.past:
+            continue
+        whole = np.flatnonzero(same[cell.past :] == same[: -cell.past]) + cell.past  # the frame is of the same game
+        then, now, values = mask[whole - cell.past], mask[whole], values[whole]
+        past[f"t-{cell.past}"] = {"then": on(values, then & ~now), "now": on(values, now & ~then)}
+    centre = around(newest, mask, 1 if not wide else 4)
+    step = len(obs) // 2
+    labels = {cell.label: values for cell, values in found.items()}
+    picture = write_grid(at.folder / f"{game}-{name}.png", obs[step][..., -channels:], labels, step, f"{name} on {game}")
+    return {
+        "feature": on(newest, mask), "ring": on(newest, ring(mask, inner, outer)), "past": past,
+        "laplacian": float(np.corrcoef(_thirds(centre).ravel(), LAPLACIAN.ravel())[0, 1]), "around": centre.tolist(),
+        "picture": picture,
+    }  # fmt: skip
+
+
+def _thirds(window: np.ndarray) -> np.ndarray:
+    """A window of 9x9 as the means of its nine blocks; 3x3 stays."""
+    return window if len(window) == 3 else window.reshape(3, 3, 3, 3).mean((1, 3))
+
+
+def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
+    stacked = {k: v for k, v in found.items() if v["past"]}
+    rings = [v["feature"] > 0 > v["ring"] for v in found.values()]
+    laplacian = [v["laplacian"] > 0.5 for v in found.values()]
+    told = "; ".join(f"{k}: {v['feature']:.2f} on features, {v['ring']:.2f} around" for k, v in found.items())
+    then = [one["then"] > 0 for v in stacked.values() for one in v["past"].values()]
+    now = [one["now"] < 0 for v in stacked.values() for one in v["past"].values()]
+    words = "; ".join(f"{k}: " + ", ".join(f"{t} {p['then']:.2f} where it was, {p['now']:.2f} where it is"
+                      for t, p in v["past"].items()) for k, v in stacked.items())  # fmt: skip
+    return [
+        judge("4.3, Fig. 1", "positive gradients on features are surrounded by negative ones",
+              sum(rings) > len(rings) / 2, f"mean value by mean strength: {told}"),
+        judge("4.3, eq. 7", "what surrounds a feature is like a Laplacian mask",
+              sum(laplacian) > len(laplacian) / 2,
+              "correlation with L1: " + "; ".join(f"{k} {v['laplacian']:.2f}" for k, v in found.items())),
+        judge("Fig. 10-12", "on frame t-k the old position of what moves has positive gradients",
+              sum(then) > len(then) / 2 if then else None, words or "no agent with stacked frames"),
+        judge("Fig. 10-12", "on frame t-k the present position of what moves is wrapped in negative gradients",
+              sum(now) > len(now) / 2 if now else None, "as above" if words else "no agent with stacked frames"),
+    ]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    pairs = [(name, game) for name in available(at) for game in games_of(at, name)]
+    found = {f"{name} on {game}": at.part(f"{game}-{name}", lambda n=name, g=game: compare(at, n, g, tiny))
+             for name, game in pairs}  # fmt: skip
+    rows = [(k, "t", v["feature"], v["ring"], v["laplacian"]) for k, v in found.items()]
+    past = [(k, t, p["then"], p["now"]) for k, v in found.items() for t, p in v["past"].items()]
+    tables = [
+        Table("The newest frame", ("agent", "frame", "on features", "around them", "correlation with L1"), rows),
+        Table("Past frames", ("agent", "frame", "where it was then", "where it is now"), past),
+    ]
+    note = "Values are means of guided backpropagation on a region, divided by its mean strength everywhere."
+    pictures = [v["picture"] for v in found.values()]
+    at.report("Gradient saliency, Table 3: past frames and the negative ring", claims(found), tables, pictures, [note])
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

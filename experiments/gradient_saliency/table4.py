@@ -1,0 +1,130 @@
+"""Table 4: what the methods show of a network that has hardly begun to learn, on the frames of the trained one."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.claims import Claim, Table, judge
+from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, recorded, run_of
+from experiments.gradient_saliency.normalisation import strengths
+from experiments.gradient_saliency.table1 import write_grid
+from experiments.scale import Experiment, Tiny, launch
+
+
+def early_update(at: Experiment, name: str, game: str, tiny: bool) -> tuple[int, float, float]:
+    """The first checkpoint of a run, and the mean return of the last 100 games there and at the end."""
+    from experiments.training import curve
+    from rljax_viz.runs import Checkpoints, make_loop
+    from rljax_viz.runs.config import RunConfig
+
+    run = run_of(at, name, game, tiny)
+    checkpoints = Checkpoints(run, read_only=True, leave_out=make_loop(RunConfig.load(run)).games)
+    first = checkpoints.updates()[0]
+    checkpoints.close()
+    means = curve(run)[1][0]
+    return first, means[first - 1], means[-1]
+
+
+def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
+    """Every method's NSS on what moves, early and late; and the same for a network that has learned nothing."""
+    import jax
+
+    from experiments.gradient_saliency.grid import features, maps, nss, table1, upscaled
+    from rljax_viz.store import Episodes
+
+    update, early_return, late_return = early_update(at, name, game, tiny)
+    late, early = (agent_of(at, name, game, at_update, tiny) for at_update in (None, update))
+    keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(late.params))))
+    shuffled = jax.tree.map(lambda x: jax.random.permutation(next(keys), x.ravel()).reshape(x.shape), late.params)
+    episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
+    obs, action = np.asarray(episodes.observations[:]), np.asarray(episodes.action[:])
+    mask = features(obs, obs.shape[-1] // late.preset.stack)
+    found: dict[str, Any] = {"update": update, "returns": [early_return, late_return]}
+    for when, agent in (("early", early), ("late", late), ("shuffled", late._replace(params=shuffled))):
+        some = maps(agent, table1(agent), obs, action)
+        scores = {cell.method: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in some.items()}
+        found[when] = {method: float(np.nanmean(v)) if not np.isnan(v).all() else None for method, v in scores.items()}
+        guided = some[table1(agent)[1]]
+        found[when]["strength"] = float(strengths(guided).mean())
+        found[when]["transition"] = float((np.minimum(guided.max((1, 2)), -guided.min((1, 2)))).mean())
+        found[when]["edges"] = abs(alike(guided, edges(obs, late.preset.stack)))
+        if when == "early":
+            step, newest = len(obs) // 2, obs[..., -(obs.shape[-1] // late.preset.stack) :]
+            labels = {cell.method: values for cell, values in some.items()}
+            title = f"{name} on {game} after {update} updates, step {step}"
+            found["picture"] = write_grid(at.folder / f"{game}-{name}-early.png", newest[step], labels, step, title)
+        if when == "late":
+            late_guided = guided
+        if when == "shuffled":
+            found["like shuffled"] = abs(alike(late_guided, guided))
+    return found
+
+
+def edges(obs: np.ndarray, stack: int) -> np.ndarray:
+    """|L1 * frame| of the newest frame [N H W], eq. 7: what an edge detector shows."""
+    frame = obs[..., -(obs.shape[-1] // stack) :].astype(float).sum(-1)
+    padded = np.pad(frame, ((0, 0), (1, 1), (1, 1)), "edge")
+    beside = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
+    return np.abs(4 * frame - beside)
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of the strengths of two maps, mean over frames where both vary."""
+    from scipy.stats import spearmanr
+
+    pairs = [(np.abs(a).ravel(), np.abs(b).ravel()) for a, b in zip(one, other, strict=True)]
+    found = [spearmanr(a, b).statistic for a, b in pairs if np.ptp(a) > 0 and np.ptp(b) > 0]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
+    def most(check: Any) -> bool | None:
+        return sum(bool(check(v)) for v in found.values()) > len(found) / 2 if found else None
+
+    def told(words: Any) -> str:
+        return "; ".join(f"{k}: {words(v)}" for k, v in found.items())
+
+    def number(value: float | None) -> float:
+        return -np.inf if value is None else value
+
+    def best(v: dict[str, Any]) -> str:
+        return max(METHODS, key=lambda m: number(v["early"][m]))
+
+    def at_once(v: dict[str, Any]) -> bool:  # G1 stands out while the return is still under a third of its end
+        return number(v["early"]["g1_grad_cam"]) > 0.5 and v["returns"][0] < v["returns"][1] / 3
+
+    return [
+        judge("4.1, Fig. 47", "early in training G1 Grad-CAM gives the most interpretable maps of all methods",
+              most(lambda v: best(v) == "g1_grad_cam"),
+              told(lambda v: ", ".join(f"{m} {number(v['early'][m]):.2f}" for m in METHODS))),
+        judge("4.1, 5", "G1 Grad-CAM shows that the network learns before the reward does", most(at_once),
+              told(lambda v: f"NSS {number(v['early']['g1_grad_cam']):.2f} at return "
+                             f"{v['returns'][0]:.2f} of {v['returns'][1]:.2f}")),
+        judge("4.1, 4.3", "the better the agent, the stronger the transition between negative and positive gradients",
+              most(lambda v: v["late"]["transition"] > v["early"]["transition"]),
+              told(lambda v: f"{v['early']['transition']:.2e} early, {v['late']['transition']:.2e} late")),
+        judge("5", "guided backpropagation is no edge detector: its maps are not those of the frame's edges",
+              most(lambda v: v["late"]["edges"] < 0.5), told(lambda v: f"rank correlation {v['late']['edges']:.2f}")),
+        judge("5", "guided backpropagation depends on what was learned: shuffled weights give other maps",
+              most(lambda v: v["like shuffled"] < 0.5), told(lambda v: f"rank correlation {v['like shuffled']:.2f}")),
+    ]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    from experiments.gradient_saliency.agents import KINDS
+
+    pairs = [(name, game) for name in available(at) if not KINDS[name].zoo for game in games_of(at, name)]
+    found = {f"{name} on {game}": at.part(f"{game}-{name}", lambda n=name, g=game: compare(at, n, g, tiny))
+             for name, game in pairs}  # fmt: skip
+    rows = [
+        (k, when, *(v[when][m] for m in METHODS), v[when]["strength"], v[when]["edges"])
+        for k, v in found.items() for when in ("early", "late", "shuffled")
+    ]  # fmt: skip
+    header = ("agent", "weights", *METHODS, "strength of guided", "correlation with edges")
+    at.report("Gradient saliency, Table 4: a network that has hardly learned", claims(found),
+              [Table("NSS on moving features, and guided backpropagation", header, rows)],
+              [v["picture"] for v in found.values()])  # fmt: skip
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

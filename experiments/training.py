@@ -1,0 +1,60 @@
+"""Agents for experiments: trained once into a folder, taken up again after a kill."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def trained(folder: Path, config: Any, say: Callable[[str], None] = print) -> Path:
+    """The run of `config` (a `runs.RunConfig`) in `folder`, trained to its end; what was done before is not done again.
+
+    Raises ValueError where `folder` holds a run with other settings.
+    """
+    from rljax_viz.runs import RunConfig, read_metrics, train_run
+
+    begun = (folder / "config.json").exists()
+    if begun and RunConfig.load(folder).to_json() != config.to_json():
+        raise ValueError(f"{folder} holds a run with other settings: remove it, or give the experiment another --out")
+    rows = read_metrics(folder) if begun else []
+    per_update = rows[-1]["steps"] // rows[-1]["update"] if rows else 0
+    if rows and rows[-1]["steps"] + per_update > config.algorithm.steps and (folder / "finished").exists():
+        return folder
+    say(f"{config.algo} with {config.network} learns {config.preset.env_id}, {config.algorithm.steps:,} steps")
+    train_run(config, folder, resume=begun)
+    (folder / "finished").touch()
+    return folder
+
+
+def curve(folder: Path, window: int = 100) -> tuple[list[int], list[list[float]]]:
+    """Baselines' `eprewmean`: `(steps[U], means[seeds U])`, the mean return of the last `window` games at each update.
+
+    Runs keep sums of an update, so games of one update weigh alike; NaN before the first game ends.
+    """
+    import numpy as np
+
+    from rljax_viz.runs import read_metrics
+
+    rows = read_metrics(folder)
+    steps = [row["steps"] for row in rows]
+    as_list = lambda value: value if isinstance(value, list) else [value]  # noqa: E731
+    counts = np.array([as_list(row["episodes"]) for row in rows], float)
+    returns = np.array([[np.nan if r is None else r for r in as_list(row["return"])] for row in rows], float)
+    return steps, [last_games(c, r, window).tolist() for c, r in zip(counts.T, returns.T, strict=True)]
+
+
+def last_games(counts: Any, returns: Any, window: int) -> Any:
+    """Mean return of the last `window` games after each update, of `counts[U]` games with mean `returns[U]`; NaN for none."""
+    import numpy as np
+
+    counts, returns = np.asarray(counts, float), np.nan_to_num(np.asarray(returns, float))
+    means = np.full(len(counts), np.nan)
+    for at in range(len(counts)):
+        left, total = float(window), 0.0
+        for back in range(at, -1, -1):
+            take = min(counts[back], left)
+            total, left = total + take * returns[back], left - take
+            if left <= 0:
+                break
+        if left < window:
+            means[at] = total / (window - left)
+    return means

@@ -1,0 +1,52 @@
+"""Free-lunch saliency: its small pieces, and (long) the tiniest setting of every figure and table."""
+
+import numpy as np
+import pytest
+
+from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4
+from experiments.scale import begin
+
+
+def test_the_paper_s_tables_name_networks_that_are_here():
+    from rljax_viz import networks
+
+    names = {model.network for model in paper.MODELS} | {model.twin for model in paper.MODELS if model.twin}
+    assert names <= set(networks.NAMES) and len(paper.MODELS) == 15
+    for table in (paper.SIZES, paper.SCORES, paper.GAZE, paper.INFINITE):
+        assert set(table) <= {model.network for model in paper.MODELS}
+    assert {len(row) for row in paper.SCORES.values()} == {len(paper.GAMES)}
+
+
+def test_a_map_in_white_and_in_green():
+    raw, map = np.full((4, 4, 3), 100, np.uint8), np.zeros((2, 2), np.float32)
+    np.testing.assert_array_equal(figure4.raw_with_white(raw, map), raw)
+    assert (figure4.raw_with_white(raw, map + 1) == 255).all()
+    picture = figure4.processed(np.full((2, 2, 1), 7, np.uint8), map + 0.4, np.eye(2))
+    assert picture.dtype == np.uint8 and picture[0, 0].tolist() == [255, 102, 7] and picture[0, 1].tolist() == [0, 102, 7]
+
+
+def test_area_is_small_for_a_crisp_map():
+    maps = np.stack([np.eye(4), np.ones((4, 4))])
+    np.testing.assert_allclose(looks.area(maps), [0.25, 1.0])
+
+
+def test_scores_that_are_lower_are_told_so():
+    seeds = lambda *returns: [{"returns": [r, r]} for r in returns]  # noqa: E731
+    found = {"game": {"nature": seeds(9, 10, 11), "sparse-fls": seeds(10, 11, 12), "dense-fls-sum-pool": seeds(1, 2, 3)}}
+    verdicts = {claim.text: claim.verdict for claim in table3.claims(found)}
+    assert verdicts["Dense FLS + sum-pooling is lower than Sparse FLS"] == "reproduced"
+    assert verdicts["Sparse FLS performs similarly to the baseline (not clearly below it)"] == "reproduced"
+    assert verdicts["1x1 convolutions in the module make little difference"] == "beyond this scale"
+
+
+@pytest.mark.long
+def test_every_table_and_figure_runs(tmp_path):
+    for module in (table2, figure3, table3, figure4, table4):
+        name = module.__name__.rpartition(".")[2]
+        options = {} if module is table2 else {"tiny": True}
+        begin(module.main, tmp_path / name, "smoke", "command", **options)
+        text = (tmp_path / name / "report.md").read_text()
+        assert "beyond this scale" in text or "reproduced" in text
+        for picture in (tmp_path / name).glob("*.png"):
+            assert picture.stat().st_size > 5_000
+    assert (tmp_path / "figure4" / "minatar.png").exists() and (tmp_path / "figure4" / "Breakout-v5.png").exists()

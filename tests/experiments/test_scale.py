@@ -1,0 +1,72 @@
+"""The frame of all experiments: parts done once, reports, and command lines that answer."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.claims import Table, judge, render, shown
+from experiments.scale import begin
+from experiments.training import last_games
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "experiments").glob("*/*.py")
+    if "launch(main, __file__)" in path.read_text()
+)
+
+
+def test_every_experiment_answers_help():
+    """All in one process, since each start of Python costs more than its `--help`; none of them may load jax for it."""
+    program = f"""
+import runpy, sys
+for module in {MODULES!r}:
+    sys.argv = [module, "--help"]
+    try:
+        runpy.run_module(module, run_name="__main__")
+    except SystemExit as end:
+        assert end.code in (0, None), (module, end.code)
+    assert "jax" not in sys.modules, module + " loads jax to say --help"
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--scale") >= len(MODULES)
+
+
+def test_a_part_is_made_once_and_a_killed_one_goes_on(tmp_path):
+    made = []
+
+    def main(at, stop=False):
+        first = at.part("first", lambda: made.append(1) or {"x": [1, 2]})
+        if stop:
+            raise KeyboardInterrupt
+        second = at.part("deep/second", lambda: made.append(2) or 3)
+        at.report("Title", [judge("Table 1", "a|b", True, "1 > 0")], [Table("t", ("n",), [(1234,)])], ["p.png"])
+        return first, second
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(main, tmp_path, "smoke", "command", stop=True)
+    assert begin(main, tmp_path, "smoke", "command") == ({"x": [1, 2]}, 3) and made == [1, 2]
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["claims"][0]["verdict"] == "reproduced" and found["scale"] == "smoke"
+    assert "| a\\|b | Table 1 | **reproduced** | 1 > 0 |" in (tmp_path / "report.md").read_text()
+    assert not list(tmp_path.rglob("*.half"))
+    with pytest.raises(ValueError, match="holds results of scale smoke, this is paper"):
+        begin(main, tmp_path, "paper", "command")
+
+
+def test_the_report_counts_its_verdicts():
+    claims = [judge("s", "t", holds, "e") for holds in (True, False, None, None)]
+    text = render("T", "smoke", "c", 3.2, claims, notes=["A note."])
+    assert "Claims: 1 reproduced, 1 not reproduced, 2 beyond this scale." in text and text.endswith("A note.\n")
+    assert [shown(x) for x in (1686693, 0.123456, None, float("nan"), "a")] == ["1,686,693", "0.1235", "-", "-", "a"]
+
+
+def test_the_mean_of_the_last_games():
+    counts, returns = [0, 2, 1, 3], [np.nan, 4.0, 1.0, 2.0]
+    np.testing.assert_allclose(last_games(counts, returns, 100), [np.nan, 4, 3, 2.5])
+    np.testing.assert_allclose(last_games(counts, returns, 4), [np.nan, 4, 3, (3 * 2 + 1) / 4])

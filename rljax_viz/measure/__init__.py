@@ -1,15 +1,17 @@
-"""Are the maps true? Against human gaze; and statistics of scores over seeds.
+"""Are the maps true? Against human gaze, decoded keys against actions; and statistics of scores over seeds.
 
 Functions of arrays, which import no method, no network and no environment.
 """
 
 from collections.abc import Callable
 
+from rljax_viz.measure.agreement import agreement, image_space_action
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
 from rljax_viz.measure.statistics import Interval, interquartile_mean, probability_of_improvement, stratified_bootstrap
 
 #: name on the command line -> function
 METRICS: dict[str, Callable] = {
+    "agreement": agreement,
     "nss": nss,
     "kl_divergence": kl_divergence,
     "shuffled_auc": shuffled_auc,
@@ -19,6 +21,8 @@ METRICS: dict[str, Callable] = {
 __all__ = [
     "METRICS",
     "Interval",
+    "agreement",
+    "image_space_action",
     "interquartile_mean",
     "kl_divergence",
     "nss",

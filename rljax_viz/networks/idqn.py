@@ -67,15 +67,6 @@ class IDQN(nn.Module):
         """Of an embedding."""
         return 64 if self.small else 256
 
-    def make_decoder(self, frame: tuple[int, ...]) -> Decoder:
-        """The decoder for frame stacks [H W C] of the shape `frame`."""
-        high, wide, channels = frame
-        if self.small:
-            return Decoder((high - 2, wide - 2, 16), ((channels, 3, 1),), self.decoder.startswith("dense"))
-        deconvs = ((64, 3, 1), (32, 4, 2), (channels, 8, 4))
-        begin = tuple(((side - 8) // 4 + 1 - 4) // 2 + 1 - 2 for side in (high, wide))
-        return Decoder((*begin, 64), deconvs, self.decoder.startswith("dense"))
-
     @nn.compact
     def __call__(self, obs: jax.Array) -> Output:
         name = "minatar-idqn" if self.small else "idqn"
@@ -100,8 +91,7 @@ class IDQN(nn.Module):
             log_variance = nn.Dense(self.size, kernel_init=_NORMAL, name="log_variance")(x)
             if self.has_rng("noise"):
                 z = h + jnp.exp(0.5 * log_variance) * jax.random.normal(self.make_rng("noise"), h.shape)
-        decoder = self.make_decoder(obs.shape)
-        image = Decoder(decoder.begin, decoder.deconvs, decoder.dense, name="decoder")(z)
+        image = Decoder(**_decoder_sizes(self.small, self.decoder, obs.shape), name="decoder")(z)
         q, uncertainty = read_values(weights, values)
         return Output(
             q=q, uncertainty=uncertainty, weights=weights, embedding=h, reconstruction=image, log_variance=log_variance
@@ -111,6 +101,16 @@ class IDQN(nn.Module):
         if self.values == "even":
             return jnp.linspace(self.low, self.high, self.keys)
         return jax.random.uniform(self.make_rng("params"), (self.keys,), minval=self.low, maxval=self.high)
+
+
+def _decoder_sizes(small: bool, decoder: str, frame: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of the `Decoder` for frame stacks [H W C] of the shape `frame`."""
+    high, wide, channels = frame
+    dense = decoder.startswith("dense")
+    if small:
+        return {"begin": (high - 2, wide - 2, 16), "deconvs": ((channels, 3, 1),), "dense": dense}
+    begin = tuple(((side - 8) // 4 + 1 - 4) // 2 + 1 - 2 for side in (high, wide))
+    return {"begin": (*begin, 64), "deconvs": ((64, 3, 1), (32, 4, 2), (channels, 8, 4)), "dense": dense}
 
 
 def read_values(weights: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -131,5 +131,6 @@ def decode(network: IDQN, params: Any, h: jax.Array) -> jax.Array:
     Annasamy & Sycara 2019, eq. 4 and section "Inversion of keys": `decode(network, params, params["params"]["keys"][a, i])`.
     """
     mean = params["constants"]["mean"]
-    image: Any = network.make_decoder(mean.shape).apply({"params": params["params"]["decoder"]}, h)
+    decoder = Decoder(**_decoder_sizes(network.small, network.decoder, mean.shape))
+    image: Any = decoder.apply({"params": params["params"]["decoder"]}, h)
     return image * 255.0 + mean

@@ -1,0 +1,1 @@
+"""Annasamy & Sycara 2019: towards better interpretability in deep Q-networks."""

@@ -1,0 +1,128 @@
+"""The agents and recordings that all figures and tables of i-DQN share: each trained once, each recorded once."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.scale import Experiment
+from experiments.training import trained
+
+GAMES = ("Alien", "Freeway", "Frostbite", "Gravitar", "MsPacman", "Qbert", "SpaceInvaders", "Venture")
+SMOKE_GAMES = ("Breakout-MinAtar", "Freeway-MinAtar")
+STEPS = 2_500_000  # 10 million frames of the emulator
+SMOKE_STEPS, TINY_STEPS = 120_000, 3_000
+DECODERS = {
+    "AE": {},
+    "VAE, beta 0": {"decoder": "vae"},
+    "VAE, beta 0.01": {"decoder": "vae"},
+    "dense VAE": {"decoder": "dense-vae"},
+}
+SMALL = (
+    "At smoke scale the network is a small twin (one convolution, embeddings of 64) on MinAtar's games, trained for a "
+    "twentieth of the paper's steps on one seed: a verdict there is about the conclusion, not about the paper's numbers."
+)
+
+
+class Seen(NamedTuple):
+    """A recorded game: what the agent saw, obs[N H W C], and did, action[N]."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+
+
+def games(at: Experiment) -> tuple[str, ...]:
+    return at.choose(SMOKE_GAMES, tuple(f"{game}-v5" for game in GAMES))
+
+
+def main_game(at: Experiment) -> str:
+    """The game of the figures that show one."""
+    return at.choose("Breakout-MinAtar", "MsPacman-v5")
+
+
+def train(
+    at: Experiment,
+    game: str,
+    algo: str = "idqn",
+    name: str = "",
+    tiny: bool = False,
+    seeds: int = 1,
+    network: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Path:
+    """The run of `algo` on `game` with `settings`, trained or found trained; `name` tells variants apart."""
+    from rljax_viz.runs import make_config
+
+    steps = TINY_STEPS if tiny else at.choose(SMOKE_STEPS, STEPS)
+    settings = {"steps": steps, "checkpoint_every": 10_000, "num_envs": 8, "seeds": seeds, **settings}
+    if tiny:
+        settings |= {"learn_start": 512, "replay_size": 2_000}
+    config = make_config(game, algo, network_options=network or {}, **settings)
+    folder = at.folder.parent / "agents" / "-".join(part for part in (game, algo, name.replace(" ", "-")) if part)
+    return trained(folder, config, at.say)
+
+
+def decoders(at: Experiment, tiny: bool) -> dict[str, Path]:
+    """The four ways to reconstruct, one agent each: table 2 and figure 6."""
+    game, found = main_game(at), {}
+    for label, network in DECODERS.items():
+        name = "" if label == "AE" else label.replace(",", "").replace(" ", "-")
+        found[label] = train(at, game, name=name, tiny=tiny, network=network, **({"kl": 0.01} if "0.01" in label else {}))
+    return found
+
+
+def watched(at: Experiment, agent: Any, steps: int, greedy: bool = True) -> Seen:
+    """`steps` steps of the agent's own games, recorded once."""
+    from rljax_viz.runs import record
+    from rljax_viz.store import Episodes
+
+    folder = at.folder.parent / "recordings" / f"{agent.preset.env_id}-{agent.network}-{agent.checkpoint}-{steps}"
+    if not (folder / "finished").exists():
+        at.say(f"{agent.name} plays {steps} steps")
+        record(agent, folder, 1000, max_steps=steps, seed=3, epsilon=0.0 if greedy else 0.05, overwrite=True)
+        (folder / "finished").touch()
+    episodes = Episodes(folder / "episodes.zarr")
+    return Seen(*(np.asarray(x[:]) for x in (episodes.observations, episodes.action, episodes.reward)))
+
+
+def network_of(agent: Any) -> Any:
+    """The linen module of an agent, for its decoder."""
+    from rljax_viz.networks import make
+
+    options = agent.card["config"]["network_options"]
+    return make(agent.network, len(agent.action_names), **options)
+
+
+def outputs(agent: Any, obs: np.ndarray) -> dict[str, np.ndarray]:
+    """q, uncertainty, weights and embedding of obs[N H W C], and the reconstruction as frames of 0..255."""
+    import jax
+
+    one = lambda o: agent.f(agent.params, o)  # noqa: E731
+    out = jax.jit(lambda x: jax.lax.map(one, x, batch_size=32))(obs)
+    found = {
+        name: np.asarray(getattr(out, name)) for name in ("q", "uncertainty", "weights", "embedding", "reconstruction")
+    }
+    mean = np.asarray(agent.params["constants"]["mean"])
+    return {**found, "reconstruction": found["reconstruction"] * 255 + mean}
+
+
+def as_picture(frame: np.ndarray, channels: int) -> np.ndarray:
+    """The newest frame of a stack [H W C], 0..255, as a picture [H W 3] uint8."""
+    from rljax_viz.report.overlay import colours
+
+    return colours(np.clip(np.round(np.asarray(frame, np.float32)[..., -channels:]), 0, 255).astype(np.uint8))
+
+
+def channels_of(agent: Any) -> int:
+    return agent.obs_shape[-1] // agent.preset.stack
+
+
+def sheet(path: Path, pictures: dict[str, np.ndarray], title: str, foot: str, columns: int, side: int = 150) -> str:
+    """Labelled pictures in rows of `columns`; the file's name."""
+    from rljax_viz.report.panels import Sheet, cell_size
+
+    drawn = Sheet(list(pictures), cell_size(next(iter(pictures.values())), side), columns, None, title, foot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn.draw(list(pictures.values())).save(path, "PNG", optimize=True)
+    return path.name

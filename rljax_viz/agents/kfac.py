@@ -175,7 +175,7 @@ def inverted(factors: Factors, damping: float | jax.Array) -> Factors:
 
 def as_blocks(layers: dict[str, Layer], params: Any) -> Blocks:
     """Each layer's kernel and bias as one matrix [in (+ 1), out]."""
-    flat = flatten_dict(params["params"], sep="/")
+    flat: dict[str, Any] = dict(flatten_dict(params["params"], sep="/"))
     kernels = {name: flat[f"{name}/kernel"] for name in layers}
     matrices = {name: kernel.reshape(-1, kernel.shape[-1]) for name, kernel in kernels.items()}
     return {
@@ -185,7 +185,7 @@ def as_blocks(layers: dict[str, Layer], params: Any) -> Blocks:
 
 def as_params(layers: dict[str, Layer], blocks: Blocks, like: Any) -> Any:
     """`as_blocks` backwards: a tree like `like`."""
-    flat = flatten_dict(like["params"], sep="/")
+    flat: dict[str, Any] = dict(flatten_dict(like["params"], sep="/"))
     found = {}
     for name, layer in layers.items():
         kernel = flat[f"{name}/kernel"]

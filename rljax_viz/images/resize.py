@@ -37,7 +37,7 @@ def mirror_resize(map: ArrayLike, size: tuple[int, int]) -> jax.Array:
     """
     map = jnp.asarray(map, jnp.float32)
     if map.ndim not in (2, 3) or min(map.shape[:2]) < 2 or len(size) != 2 or min(size) < 1:
-        raise ValueError(f"mirror_resize takes a map [h w] or [h w c], sides of 2 or more, and (H, W): got {map.shape}, {size}")
+        raise ValueError(f"mirror_resize takes a map [h w] or [h w c], sides 2 or more, and (H, W): got {map.shape}, {size}")
     rows, columns = (_mirrored(before, after) for before, after in zip(map.shape, size, strict=False))
     return jnp.einsum("ih,hw...,jw->ij...", rows, map, columns, precision="highest")
 

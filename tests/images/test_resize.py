@@ -66,5 +66,5 @@ def test_mirror_resize_is_scipys():
 
 
 def test_mirror_resize_refuses():
-    with pytest.raises(ValueError, match=r"sides of 2 or more, and \(H, W\): got \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"sides 2 or more, and \(H, W\): got \(1, 4\)"):
         mirror_resize(np.zeros((1, 4)), (4, 4))

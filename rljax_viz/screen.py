@@ -117,7 +117,9 @@ def print_agreement(found: list[Any]) -> None:
     from rich.table import Table
 
     table = Table("map", "against", "frames", "Pearson", "Spearman", "undefined")
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[3].min_width = table.columns[4].min_width = 8
     for one in found:
         means = (f"{one.pearson:.3f}", f"{one.spearman:.3f}")
         table.add_row(one.left, one.right, str(one.frames), *means, str(one.undefined))

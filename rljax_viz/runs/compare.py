@@ -79,7 +79,7 @@ def _maps(agent: Agent, episodes: Episodes, rows: np.ndarray, method: str, score
     action = episodes.action[rows] if "action" in episodes else np.zeros(len(rows), np.int32)
     key = jax.random.key(seed) if entry is not None and entry.random else None
     found = map_frames(explain, agent.params, episodes.observations[rows], None, rest=(action,), key=key)
-    size = agent.obs_shape[:2]
+    size = (agent.obs_shape[0], agent.obs_shape[1])
     return np.asarray(jax.jit(jax.vmap(lambda map: upsample(jnp.abs(map), size)))(jnp.asarray(found)))
 
 

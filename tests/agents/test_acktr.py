@@ -44,7 +44,7 @@ def test_steps_that_only_reset_teach_nothing():
     assert probability[0, 0] > 0.95 and probability[1, 1] > 0.95  # the lie says: always action 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_seeds_are_a_vmap():
     env = contextual_bandit(4)
     algorithm = make_train(dataclasses.replace(QUICK, steps=4 * 20 * 3), env, Tiny(2))

@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, float]] = {
 def measured(at: Experiment, name: str, settings: dict[str, float], tiny: bool) -> dict[str, Any]:
     """Score in training, how concentrated the attention is, how many keys a batch of states uses, the error of states."""
     from experiments.training import curve
+    from rljax_viz.features import attention_by_value
     from rljax_viz.runs import load_agent
 
     run = train(at, main_game(at), name="" if not settings else name, tiny=tiny, **settings)
@@ -33,7 +34,8 @@ def measured(at: Experiment, name: str, settings: dict[str, float], tiny: bool) 
     weights = found["weights"][np.arange(len(seen.action)), seen.action]
     line = np.array(curve(run)[1][0])
     error = 0.5 * (((found["reconstruction"] - seen.obs) / 255) ** 2).sum((1, 2, 3)).mean()
-    maps = [found["weights"][i].tolist() for i in np.linspace(0, len(weights) - 1, 3).astype(int)]
+    by_value = np.asarray(attention_by_value(found["weights"], agent.params["constants"]["values"]))
+    maps = [by_value[i].tolist() for i in np.linspace(0, len(weights) - 1, 3).astype(int)]
     return {
         "score": float(line[~np.isnan(line)][-1]) if not np.isnan(line).all() else float("nan"),
         "largest": float(weights.max(1).mean()),

@@ -38,3 +38,11 @@ def pixelwise_maximum(frames: jax.Array) -> jax.Array:
     Annasamy & Sycara 2019, figure 15: a state that was never seen, to try what an agent has memorised.
     """
     return frames.max(0)
+
+
+def attention_by_value(weights: jax.Array, values: jax.Array) -> jax.Array:
+    """The attention map, actions x keys: weights[... A N] with its columns from the smallest of values[N] to the largest.
+
+    Each row is the law over returns that is expected of one action. Annasamy & Sycara 2019, supplement, "Attention maps".
+    """
+    return weights[..., jnp.argsort(values)]

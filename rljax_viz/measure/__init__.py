@@ -1,4 +1,4 @@
-"""Are the maps true? Against human gaze, decoded keys against actions; and statistics of scores over seeds.
+"""Are the maps true? Against human gaze, against each other, decoded keys against actions; and statistics over seeds.
 
 Functions of arrays, which import no method, no network and no environment.
 """
@@ -6,6 +6,7 @@ Functions of arrays, which import no method, no network and no environment.
 from collections.abc import Callable
 
 from rljax_viz.measure.agreement import agreement, image_space_action
+from rljax_viz.measure.correlation import pearson, ranks, spearman
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
 from rljax_viz.measure.statistics import Interval, interquartile_mean, probability_of_improvement, stratified_bootstrap
 
@@ -16,6 +17,8 @@ METRICS: dict[str, Callable] = {
     "kl_divergence": kl_divergence,
     "shuffled_auc": shuffled_auc,
     "shuffled_auc_expected": shuffled_auc_expected,
+    "pearson": pearson,
+    "spearman": spearman,
 }
 
 __all__ = [
@@ -26,8 +29,11 @@ __all__ = [
     "interquartile_mean",
     "kl_divergence",
     "nss",
+    "pearson",
     "probability_of_improvement",
+    "ranks",
     "shuffled_auc",
     "shuffled_auc_expected",
+    "spearman",
     "stratified_bootstrap",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rljax_viz import networks
-from rljax_viz.features import invert_keys, latent_path, pixelwise_maximum, tsne
+from rljax_viz.features import attention_by_value, invert_keys, latent_path, pixelwise_maximum, tsne
 
 LINEAR = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 
@@ -38,6 +38,12 @@ def test_the_maximum_holds_what_every_state_holds():
     a, b = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
     a[0, 0], b[1, 1] = 200, 100
     assert pixelwise_maximum(jnp.stack([a, b])).tolist() == [[200, 0], [0, 100]]
+
+
+def test_attention_maps_go_from_the_smallest_value_to_the_largest():
+    weights = jnp.array([[0.1, 0.7, 0.2], [0.5, 0.0, 0.5]])
+    found = attention_by_value(weights, jnp.array([3.0, -1.0, 2.0]))
+    np.testing.assert_array_equal(found, np.asarray(weights)[:, [1, 2, 0]])
 
 
 @pytest.mark.parametrize("decoder", ["ae", "vae", "dense-vae"])

@@ -1,0 +1,153 @@
+"""Figures 7 and 13: an object is laid beside a trajectory that the agent knows. Does it fetch it, or play on as before?
+
+MsPacman's pellet becomes a brick in MinAtar's Breakout, which draws nothing at random after its first state: the same actions
+give the same game, so that whatever changes is the agent's doing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.claims import Claim, Table, judge
+from experiments.scale import Experiment, Tiny, launch
+from experiments.training import trained
+
+GAME = "Breakout-MinAtar"
+BALL, BRICKS = 1, 3  # planes of its frames
+STEPS = 200  # of a trajectory, at most
+ALGORITHMS = {"i-DQN": "idqn", "double DQN": "double-dqn"}
+
+
+def beside(ball: np.ndarray, bricks: np.ndarray) -> list[tuple[int, int]]:
+    """Free cells next to a ball's way that it never touches: ball[T 10 10], bricks[10 10] bool -> (row, column) each.
+
+    Only rows 4 to 7, between the wall of bricks and the paddle's; a brick there changes nothing in how the ball flies, unless
+    the agent plays differently. A bounce looks one cell ahead, so cells diagonal to the way are left out as well.
+    """
+    way = ball.any(0)
+    touched = way.copy()
+    for rows in (-1, 1):
+        for columns in (-1, 1):
+            touched |= _shifted(way, rows, columns)
+    near = _shifted(way, 0, -2) | _shifted(way, 0, 2) | _shifted(way, 0, -1) | _shifted(way, 0, 1)
+    free = near & ~touched & ~bricks
+    return [(int(r), int(c)) for r, c in np.argwhere(free) if 4 <= r <= 7]
+
+
+def _shifted(cells: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """`cells` moved by that many rows and columns, nothing coming in at the borders."""
+    padded = np.pad(cells, 2)
+    return padded[2 - rows : 2 - rows + cells.shape[0], 2 - columns : 2 - columns + cells.shape[1]]
+
+
+def begin_alike(env: Any, bricks: list[tuple[int, int] | None], seed: int) -> Any:
+    """`(state, timestep)` of `env`: all games begin as the first, game k with `bricks[k]` laid into it (None: nothing)."""
+    import jax
+    import jax.numpy as jnp
+
+    state, timestep = env.reset(jax.random.key(seed))
+    alike = jax.tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), state.env_state)
+    obs = jnp.broadcast_to(timestep.obs[:1], timestep.obs.shape)
+    for game, cell in enumerate(bricks):
+        if cell is not None:
+            row, column = cell
+            alike = alike.replace(brick_map=alike.brick_map.at[game, row, column].set(1))
+            obs = obs.at[game, row, column, BRICKS].set(255)
+    return state._replace(env_state=alike), timestep._replace(obs=obs)
+
+
+def play(agent: Any, env: Any, carry: Any, steps: int) -> dict[str, np.ndarray]:
+    """The best action at every step: obs[T B H W C], action[T B], q[T B A], alive[T B]: its first game still runs."""
+    import jax
+
+    def one(carry: Any, _: Any) -> Any:
+        state, timestep, alive = carry
+        q = jax.vmap(agent.f, (None, 0))(agent.params, timestep.obs).q
+        action = q.argmax(-1).astype("int32")
+        state, moved = env.step(state, action)
+        row = {"obs": timestep.obs, "action": action, "q": q, "alive": alive}
+        return (state, moved, alive & ~moved.info.episode_end), row
+
+    alive = np.ones(env.num_envs, bool)
+    rows = jax.jit(lambda c: jax.lax.scan(one, (*c, alive), length=steps)[1])(carry)
+    return {name: np.asarray(value) for name, value in rows.items()}
+
+
+def compare(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
+    """For each free cell beside the way, of both first states: as many steps alike, brick fetched or not; one picture."""
+    from rljax_viz.runs import load_agent, make_config
+
+    steps = 8_192 if tiny else at.choose(61_440, 2_500_000)
+    setting = {"learn_start": 1_024} if tiny else {}
+    run = at.folder.parent / "agents" / f"{GAME}-{ALGORITHMS[label]}-memorised"
+    config = make_config(GAME, ALGORITHMS[label], seed=1, steps=steps, num_envs=16, checkpoint_every=512, **setting)
+    agent = load_agent(trained(run, config, at.say))
+    found: dict[str, Any] = {"same": [], "fetched": [], "length": [], "picture": None}
+    for seed in (0, 1, 2, 3):
+        env = agent.make_env(1)
+        known = play(agent, env, begin_alike(env, [None], seed), STEPS)
+        length = int(known["alive"].sum())
+        if length in found["length"]:  # the ball began on the same side: the same game
+            continue
+        obs = known["obs"][:length, 0]
+        cells = beside(obs[..., BALL] > 0, obs[0, ..., BRICKS] > 0)
+        found["length"].append(length)
+        if not cells:
+            continue
+        env = agent.make_env(len(cells))
+        changed = play(agent, env, begin_alike(env, list(cells), seed), length)
+        found["same"] += (changed["action"] == known["action"][:length]).mean(0).tolist()
+        found["fetched"] += [
+            bool((changed["obs"][:, k, r, c, BRICKS][changed["alive"][:, k]] == 0).any()) for k, (r, c) in enumerate(cells)
+        ]
+        if found["picture"] is None:
+            found["picture"] = draw(at.folder / f"{ALGORITHMS[label]}.png", label, agent.action_names, known, changed)
+    return found
+
+
+def draw(path: Path, label: str, names: tuple[str, ...], known: dict[str, Any], changed: dict[str, Any]) -> str:
+    """Six moments of the known game above, and of the game with the first of the added bricks below."""
+    from rljax_viz.report.overlay import colours
+    from rljax_viz.report.panels import Sheet, cell_size
+
+    moments = np.linspace(0, len(changed["obs"]) - 1, 6).astype(int)
+    labels, pictures = [], []
+    for title, rows in (("known", known), ("brick added", changed)):
+        for t in moments:
+            labels.append(f"{title} {t}: {names[rows['action'][t, 0]]}")
+            pictures.append(colours(rows["obs"][t, 0]))
+    foot = "A brick was laid beside the ball's way. What is written is the step, and the action that the agent takes there."
+    sheet = Sheet(labels, cell_size(pictures[0], 190), 6, None, f"{label}: a known game, and with a brick more", foot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.draw(pictures).save(path, "PNG", optimize=True)
+    return path.name
+
+
+def claims(found: dict[str, Any]) -> list[Claim]:
+    """Of i-DQN and of double DQN, which the paper shows to do the same (figure 13d)."""
+    told = []
+    for label, one in found.items():
+        if not one["same"]:
+            told.append(judge("Figs. 7, 13", f"{label} plays on as it knows", None, "no free cell beside its way"))
+            continue
+        same, fetched, count = np.mean(one["same"]), np.mean(one["fetched"]), len(one["same"])
+        words = f"{same:.0%} of actions as before, brick fetched in {fetched:.0%} of {count} places"
+        told.append(judge("Figs. 7, 13", f"{label} plays on as it knows (8 of 10 actions)", bool(same > 0.8), words))
+        told.append(judge("Figs. 7, 13", f"{label} leaves the added object where it is", bool(fetched < 0.5), words))
+    return [*told, judge("Figs. 7, 13", "MsPacman leaves a pellet, SpaceInvaders fails on an inverted triangle", None,
+                         "takes agents of 10 million frames, and a way to edit the RAM of those games")]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    found = {label: at.part(ALGORITHMS[label], lambda n=label: compare(at, n, tiny)) for label in ALGORITHMS}
+    rows = [(label, *(float(np.mean(one[k])) if one[k] else None for k in ("same", "fetched")), len(one["same"]),
+             max(one["length"])) for label, one in found.items()]  # fmt: skip
+    header = ("agent", "same actions", "brick fetched", "places tried", "steps of the longest known game")
+    at.report("i-DQN, figures 7 and 13: an object beside a known trajectory", claims(found), [Table("", header, rows)],
+              [one["picture"] for one in found.values() if one["picture"]],
+              ["A short game says little: an agent that hardly moves plays on whatever is laid beside it."])  # fmt: skip
+
+
+if __name__ == "__main__":
+    launch(main, __file__)

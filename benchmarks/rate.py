@@ -30,7 +30,7 @@ from explain import MANY_PASSES, OURS, make_weights
 
 from rljax_viz import networks
 from rljax_viz.explain import scores
-from rljax_viz.transforms import fast_convs
+from rljax_viz.transforms import at_layer, fast_convs
 
 # Multiply-adds of a frame. Pixels of the output x taps x channels in x channels out; the value's head has 512.
 LAYERS = {
@@ -84,18 +84,29 @@ def compiled_flops(explain: Callable, params: Any, frames: np.ndarray) -> float:
 
 def parts(net: Any, params: Any, frames: np.ndarray) -> dict[str, Callable[[], Any]]:
     """Programs that hold one part of a gradient each, of the same tile."""
+    layers = {"conv1": (84, 4, 4), "conv2": (20, 32, 2), "conv3": (9, 64, 1)}
     f, plain = fast_convs(net.apply), jax.vmap(fast_convs(net.apply), (None, 0))
     whole = jax.jit(jax.vmap(OURS["gradient"](f, scores.value), (None, 0)))
     forward = jax.jit(lambda params, obs: plain(params, obs).value)
     scaled = jax.jit(lambda obs: obs.astype(jnp.float32) / 255)
     p, n = params["params"], len(frames)
+
+    def convs_alone(obs):
+        x = obs.astype(jnp.float32)
+        for name, (_, _, stride) in layers.items():
+            x = _conv(p[name]["kernel"], stride)(x)
+        return x.reshape(n, -1) @ p["fc"]["kernel"] @ p["value"]["kernel"]
+
+    bare, tail = jax.jit(fast_convs(convs_alone)), jax.vmap(lambda h: at_layer(f, "conv1")(params, frames[0])[1](h).value)
+    above, h = jax.jit(tail), jax.random.normal(jax.random.key(3), (n, 20, 20, 32))
     hidden = jax.random.normal(jax.random.key(0), (n, 3136))
     fc = jax.jit(lambda h: jax.nn.relu(h @ p["fc"]["kernel"] + p["fc"]["bias"][None]))
     maps = whole(params, frames)
-    layers = {"conv1": (84, 4, 4), "conv2": (20, 32, 2), "conv3": (9, 64, 1)}
     calls: dict[str, Callable] = {
         "whole": lambda: np.asarray(whole(params, frames)),
         "forward": lambda: forward(params, frames).block_until_ready(),
+        "forward without bias, ReLU, scaling": lambda: bare(frames).block_until_ready(),
+        "forward above conv1": lambda: above(h).block_until_ready(),
         "uint8 to float32": lambda: scaled(frames).block_until_ready(),
         "fc forward": lambda: fc(hidden).block_until_ready(),
         "copy of maps": lambda: np.array(maps),
@@ -105,12 +116,13 @@ def parts(net: Any, params: Any, frames: np.ndarray) -> dict[str, Callable[[], A
     return calls
 
 
-def _conv_parts(name: str, w: jax.Array, shape: tuple[int, ...], stride: int) -> dict[str, Callable]:
+def _conv(w: jax.Array, stride: int) -> Callable[[jax.Array], jax.Array]:
     layout = ("NHWC", "HWIO", "NHWC")
+    return lambda x: jax.lax.conv_general_dilated(x, w, (stride, stride), "VALID", dimension_numbers=layout)
 
-    def conv(x):
-        return jax.lax.conv_general_dilated(x, w, (stride, stride), "VALID", dimension_numbers=layout)
 
+def _conv_parts(name: str, w: jax.Array, shape: tuple[int, ...], stride: int) -> dict[str, Callable]:
+    conv = _conv(w, stride)
     x = jax.random.normal(jax.random.key(1), shape)
     g = jax.random.normal(jax.random.key(2), jax.eval_shape(conv, x).shape)
     relu = jax.jit(lambda g: jax.nn.relu(g + 1))

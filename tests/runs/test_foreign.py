@@ -232,11 +232,11 @@ def test_a_c51_checkpoint_of_cleanrl(tmp_path):
 
     agent = load_agent(write())
     assert agent.preset.env_id == "Breakout-v5" and len(agent.action_names) == 4 and agent.card["args"]["v_max"] == 10
-    want = (net.apply(params, FIRST)[0] * np.linspace(-10, 10, 51)).sum(-1)
+    want = (np.asarray(net.apply(params, FIRST)[0]) * np.linspace(-10, 10, 51)).sum(-1)
     assert np.abs(want).max() > 0.01
     np.testing.assert_allclose(agent.f(agent.params, OBS).q, want, rtol=1e-4, atol=1e-4)
     moved = load_agent(write(v_min=-1, v_max=3))
-    np.testing.assert_allclose(moved.f(moved.params, OBS).q, 1 + np.asarray(want) / 5, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(moved.f(moved.params, OBS).q, 1 + want / 5, rtol=1e-4, atol=1e-4)
     assert moved.layers == agent.layers and [*agent.layers][:3] == ["conv1", "conv2", "conv3"]
     with pytest.raises(ValueError, match="204 units are no whole number of actions of 40 atoms"):
         load_agent(write(n_atoms=40))

@@ -1,18 +1,22 @@
 """How many environment steps a second does PPO train, against a CleanRL-style PyTorch loop, on the same two cores?
 
-    python benchmarks/train_ppo.py [--env Breakout-v5] [--updates 9] [--quick]
+    python benchmarks/train_ppo.py [--env Breakout-v5] [--updates 9] [--without-native] [--quick]
 
 Both: envpool with the `baselines` preset, 8 games x 128 steps, 4 minibatches, 4 epochs, Nature CNN, float32, equal
 weights at the start, same allocator settings; checked first: equal loss and advantages on the same batch (else this
 fails). After a warm-up they take turns, an update each. Prints one JSON line: steps/s (median, quartiles) of `ours` and
 `peer`, the ratio ours / peer paired by round, and the seconds an update spends acting, in the games, and learning. Ours
 is one compiled program: its parts are those of programs that only step, or only play, timed in the same turn, and
-learning is the rest. Needs the extra `bench`.
+learning is the rest. `--without-native` adds a third side that takes turns with them: ours with XLA's products instead of
+oneDNN's, as without the extra `native`. Needs the extra `bench`.
 """
 
 import argparse
+import functools
 import json
+import os
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from peers import fair
@@ -103,10 +107,24 @@ def check(config: PPO, settings: ppo_torch.Settings, params: Any, net: Any, twin
     return float(worst)
 
 
+def without_native(make: Callable[[], Ours]) -> Ours:
+    """`make()`, all its programs compiled while oneDNN is switched off; the programs keep the forms they were traced in."""
+    os.environ["RLJAX_VIZ_NATIVE"] = "0"
+    try:
+        jax.clear_caches()
+        learner = make()
+        learner.update()
+    finally:
+        del os.environ["RLJAX_VIZ_NATIVE"]
+        jax.clear_caches()
+    return learner
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--env", default="Breakout-v5", help="any Atari game of envpool")
     parser.add_argument("--updates", type=int, default=9)
+    parser.add_argument("--without-native", action="store_true", help="ours without oneDNN as a third side")
     parser.add_argument("--quick", action="store_true", help="two updates of 8 steps: only shows that it runs")
     args = parser.parse_args()
     updates, num_steps, warm = (2, 8, 1) if args.quick else (args.updates, 128, 2)
@@ -121,14 +139,17 @@ def main() -> None:
     twin = copy_weights(Nature(env.num_actions), ours.params)
     differ = check(config, settings, ours.params, net, twin)
     peer = ppo_torch.Learner(twin, make_pool(env), settings)
-    parts: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+    learners: dict[str, Any] = {"ours": ours, "peer": peer}
+    if args.without_native:
+        learners["without_native"] = without_native(lambda: Ours(config, envs.make(args.env, 8), net))
+    parts: dict[str, list[dict[str, float]]] = {side: [] for side in learners}
 
     def turn(side: str, learner: Any) -> float:
         took = learner.update()
         parts[side].append(took)
         return frames / (took["whole"] if "whole" in took else sum(took.values()))
 
-    sides = {"ours": lambda: turn("ours", ours), "peer": lambda: turn("peer", peer)}
+    sides = {side: functools.partial(turn, side, learner) for side, learner in learners.items()}
     fair.take_turns(sides, warm)
     speeds = fair.take_turns(sides, updates)
 
@@ -137,8 +158,8 @@ def main() -> None:
         return {n: round(statistics.median(took[n] for took in parts[side][warm:]), 3) for n in names}
 
     found = {side: {**fair.spread(v), "seconds": split(side)} for side, v in speeds.items()}
-    ratio = fair.ratios(speeds["ours"], speeds["peer"])
-    row = {"env": args.env, "steps_per_update": frames, **found, "ratio": ratio, "differ": float(f"{differ:.1e}")}
+    ratio = {f"ratio_{side}": fair.ratios(speeds["ours"], v) for side, v in speeds.items() if side != "ours"}
+    row = {"env": args.env, "steps_per_update": frames, **found, **ratio, "differ": float(f"{differ:.1e}")}
     print(json.dumps({**row, "updates": updates}))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rljax_viz.explain.contract import Explain, Network, Score, as_float, evaluate
-from rljax_viz.transforms import at_layer, guided
+from rljax_viz.transforms import at_layer, channel_slope, guided
 
 
 def grad_cam(f: Network, score: Score, layer: str) -> Explain:
@@ -20,8 +20,8 @@ def grad_cam(f: Network, score: Score, layer: str) -> Explain:
 
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
         h, tail = spatial_layer(f, layer, params, as_float(obs), *rest)
-        slope = jax.grad(lambda h: evaluate(score, tail(h)))(h)
-        weights = slope.astype(jnp.float32).mean((0, 1))
+        slope = channel_slope(lambda h: evaluate(score, tail(h)))(h)
+        weights = slope / (h.shape[0] * h.shape[1])
         return jax.nn.relu(jnp.einsum("hwc,c->hw", h.astype(jnp.float32), weights, precision="highest"))
 
     return explain

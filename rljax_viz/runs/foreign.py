@@ -11,6 +11,7 @@ from typing import Any
 import flax.serialization
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..envs import Preset, default_preset, make, make_preset
 from ..networks import Output
@@ -132,22 +133,28 @@ def load_cleanrl(path: Path) -> dict[str, Any]:
     """The fields of an Agent for a checkpoint of CleanRL's Atari agents in JAX.
 
     `ppo_atari_envpool_xla_jax[_scan]` becomes the network `nature`, `dqn_atari_jax` `nature-q`: the same function of the
-    same frames. The game is read from the checkpoint (PPO) or from the folder's name, `<game>__<script>__<seed>__<time>`
-    (DQN). Raises ValueError for any other network.
+    same frames. `c51_atari_jax` answers q, the mean of its distribution of returns (Bellemare et al. 2017, arXiv:1707.06887):
+    `nature-q` with a unit an action and atom, and a softmax over atoms. The game is read from the checkpoint (PPO, C51) or
+    from the folder's name, `<game>__<script>__<seed>__<time>` (DQN). Raises ValueError for any other network.
     """
     stored: Any = flax.serialization.msgpack_restore(path.read_bytes())
     card: dict[str, Any] = {"cleanrl": path.name}
+    atoms = None
     if set(stored) == {"0", "1"} and set(stored["1"]) == {"0", "1", "2"}:
         args, (body, actor, critic) = stored["0"], (stored["1"][i]["params"] for i in "012")
-        env_id, card["args"] = args["env_id"], {k: v for k, v in args.items() if isinstance(v, str | int | float | bool)}
+        env_id, card["args"] = args["env_id"], _plain(args)
         network, heads = "nature", {"logits": actor["Dense_0"], "value": critic["Dense_0"]}
-    elif set(body := stored.get("params", {})) == {"Conv_0", "Conv_1", "Conv_2", "Dense_0", "Dense_1"}:
+    elif set(stored) == {"model_weights", "args"} and _is_q(body := stored["model_weights"].get("params", {})):
+        args = stored["args"]
+        env_id, card["args"] = args["env_id"], _plain(args)
+        network, heads, atoms = "nature-q", {"q": body["Dense_1"]}, _atoms(args, body["Dense_1"], path)
+    elif _is_q(body := stored.get("params", {})):
         env_id = path.resolve().parent.name.split("__")[0]
         network, heads = "nature-q", {"q": body["Dense_1"]}
     else:
         raise ValueError(
-            f"{path} is none of CleanRL's networks known here (ppo_atari_envpool_xla_jax, its scan, dqn_atari_jax); wrap it "
-            "yourself: a module with a function that returns (f, params, preset)"
+            f"{path} is none of CleanRL's networks known here (ppo_atari_envpool_xla_jax, its scan, dqn_atari_jax, "
+            "c51_atari_jax); wrap it yourself: a module with a function that returns (f, params, preset)"
         )
     env_id = f"{env_id.removesuffix('NoFrameskip-v4')}-v5" if env_id.endswith("NoFrameskip-v4") else env_id
     if not env_id.endswith("-v5"):
@@ -156,11 +163,43 @@ def load_cleanrl(path: Path) -> dict[str, Any]:
     preset = make_preset("baselines", env_id)
     obs_shape, action_names = _view(preset, str(path))
     layers = {ours: body[theirs] for theirs, ours in _CONVS} | {"fc": body["Dense_0"], **heads}
-    count = heads["logits" if network == "nature" else "q"]["kernel"].shape[1]
+    units = heads["logits" if network == "nature" else "q"]["kernel"].shape[1]
+    count = units if atoms is None else units // len(atoms)
     if count != len(action_names):
         raise ValueError(f"{path} answers for {count} actions, {env_id} has {len(action_names)}: is it another game's?")
+    f = make_network(network, units).apply
     return {
-        "f": fast_convs(make_network(network, count).apply), "params": jax.tree.map(jnp.asarray, {"params": layers}),
-        "name": str(path), "network": network, "preset": preset, "action_names": action_names, "obs_shape": obs_shape,
-        "card": card,
+        "f": fast_convs(f if atoms is None else _mean_over_atoms(f, atoms)),
+        "params": jax.tree.map(jnp.asarray, {"params": layers}), "name": str(path),
+        "network": network if atoms is None else f"{network}, {len(atoms)} atoms", "preset": preset,
+        "action_names": action_names, "obs_shape": obs_shape, "card": card,
     }  # fmt: skip
+
+
+def _is_q(layers: Any) -> bool:
+    return set(layers) == {"Conv_0", "Conv_1", "Conv_2", "Dense_0", "Dense_1"}
+
+
+def _plain(args: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in args.items() if isinstance(v, str | int | float | bool)}
+
+
+def _atoms(args: dict[str, Any], head: dict[str, Any], path: Path) -> np.ndarray:
+    """The returns [N] whose probabilities a C51 network gives, checked against the units of its `head`."""
+    missing = [name for name in ("env_id", "n_atoms", "v_min", "v_max") if name not in args]
+    if missing:
+        raise ValueError(f"{path}: its args lack {', '.join(missing)}, which say what the distribution of C51 is over")
+    units, count = head["kernel"].shape[1], int(args["n_atoms"])
+    if count < 2 or units % count:
+        raise ValueError(f"{path}: {units} units are no whole number of actions of {count} atoms each")
+    return np.linspace(args["v_min"], args["v_max"], count, dtype=np.float32)
+
+
+def _mean_over_atoms(f: Callable, atoms: np.ndarray) -> Callable:
+    """A network whose `q` holds logits, one an action and atom, as one whose `q` is the mean return of each action."""
+
+    def mean(params: Any, obs: jax.Array) -> Output:
+        logits = f(params, obs).q.reshape(-1, len(atoms))
+        return Output(q=(jax.nn.softmax(logits, -1) * atoms[None]).sum(-1))
+
+    return mean

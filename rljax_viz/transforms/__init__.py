@@ -26,6 +26,7 @@ plain functions. Sharp edges:
 
 from rljax_viz.transforms._interpret import Rule, bind
 from rljax_viz.transforms.at_layer import at_layer
+from rljax_viz.transforms.channel_slope import channel_slope
 from rljax_viz.transforms.fast_convs import ConvReport, conv_report, fast_convs
 from rljax_viz.transforms.linear_prefix import linear_prefix
 from rljax_viz.transforms.pairs import rescaled
@@ -40,6 +41,7 @@ __all__ = [
     "activations",
     "at_layer",
     "bind",
+    "channel_slope",
     "conv_report",
     "deconv",
     "epsilon_rule",

@@ -200,6 +200,52 @@ def test_a_dqn_checkpoint_of_cleanrl(tmp_path):
         load_agent(moved.rename(folder / moved.name))
 
 
+class Distribution(nn.Module):
+    """Of c51_atari_jax.py: [N A atoms], probabilities."""
+
+    actions: int
+    atoms: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = Network()(x)
+        x = nn.Dense(self.actions * self.atoms)(x).reshape(-1, self.actions, self.atoms)
+        return nn.softmax(x)
+
+
+def as_one_module(params):
+    """The layers as c51_atari_jax.py names them: all in one module."""
+    inner = params["params"]["Network_0"]
+    return {"params": {**inner, "Dense_1": params["params"]["Dense_0"]}}
+
+
+def test_a_c51_checkpoint_of_cleanrl(tmp_path):
+    net = Distribution(4, 51)
+    params = net.init(jax.random.key(3), FIRST)
+    args = {"env_id": "BreakoutNoFrameskip-v4", "n_atoms": 51, "v_min": -10, "v_max": 10, "track": False, "hf_entity": ""}
+    path = tmp_path / "c51_atari_jax.cleanrl_model"
+
+    def write(**changes):
+        stored = {k: v for k, v in {**args, **changes}.items() if v is not None}
+        path.write_bytes(flax.serialization.to_bytes({"model_weights": as_one_module(params), "args": stored}))
+        return path
+
+    agent = load_agent(write())
+    assert agent.preset.env_id == "Breakout-v5" and len(agent.action_names) == 4 and agent.card["args"]["v_max"] == 10
+    want = (np.asarray(net.apply(params, FIRST)[0]) * np.linspace(-10, 10, 51)).sum(-1)
+    assert np.abs(want).max() > 0.01
+    np.testing.assert_allclose(agent.f(agent.params, OBS).q, want, rtol=1e-4, atol=1e-4)
+    moved = load_agent(write(v_min=-1, v_max=3))
+    np.testing.assert_allclose(moved.f(moved.params, OBS).q, 1 + want / 5, rtol=1e-4, atol=1e-4)
+    assert moved.layers == agent.layers and [*agent.layers][:3] == ["conv1", "conv2", "conv3"]
+    with pytest.raises(ValueError, match="204 units are no whole number of actions of 40 atoms"):
+        load_agent(write(n_atoms=40))
+    with pytest.raises(ValueError, match="args lack v_max"):
+        load_agent(write(v_max=None))
+    with pytest.raises(ValueError, match="answers for 4 actions, Pong-v5 has 6"):
+        load_agent(write(env_id="PongNoFrameskip-v4"))
+
+
 def test_another_checkpoint_of_cleanrl(tmp_path):
     path = tmp_path / "c51.cleanrl_model"
     path.write_bytes(flax.serialization.to_bytes({"params": {"Dense_0": {"bias": np.zeros(3)}}}))

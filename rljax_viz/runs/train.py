@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ..agents import Train, find_algorithm
+from ..envs import door_of
 from ..networks import make as make_network
 from .checkpoints import Checkpoints
 from .config import RunConfig
@@ -43,7 +44,11 @@ class Loop(NamedTuple):
 
 
 def make_loop(config: RunConfig) -> Loop:
-    """The compiled parts of a training; with several seeds each is a `vmap`, and agent k begins from key `seed + k`."""
+    """The compiled parts of a training; with several seeds agent k begins from key `seed + k`.
+
+    Several seeds are a `vmap`; on a CPU, where games are computed by JAX itself, they learn one after the other in one
+    program instead, which costs less (`benchmarks/seeds.py`).
+    """
     env = config.env()
     network = make_network(config.network, env.num_actions, **config.network_options)
     algorithm: Train = find_algorithm(config.algo).make_train(config.algorithm, env, network)
@@ -52,15 +57,26 @@ def make_loop(config: RunConfig) -> Loop:
     def new_games(state: Any, key: jax.Array, update: jax.Array) -> Any:
         return algorithm.begin(state, *env.reset(jax.random.fold_in(key, update)))
 
+    init, update, begin = algorithm.init, algorithm.update, new_games
     if config.seeds == 1:
-        keys, init, update, begin = keys[0], algorithm.init, algorithm.update, new_games
+        keys = keys[0]
     else:
-        init, update, begin = jax.vmap(algorithm.init), jax.vmap(algorithm.update), jax.vmap(new_games, (0, 0, None))
+        side_by_side = jax.default_backend() != "cpu" or door_of(config.preset.env_id) != "gymnax"
+        init, update, begin = (jax.vmap(f) if side_by_side else _in_turn(f) for f in (init, update, begin))
     init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin, donate_argnums=0)
+
+    def begin_games(state: Any, at: int) -> Any:
+        return begin(state, keys, np.full(keys.shape, at, np.int32))
+
     return Loop(
-        lambda: init(keys), lambda state, at: begin(state, keys, np.int32(at)), update, algorithm.num_updates,
-        algorithm.steps_per_update, algorithm.games, algorithm.ring,
+        lambda: init(keys), begin_games, update, algorithm.num_updates, algorithm.steps_per_update, algorithm.games,
+        algorithm.ring,
     )  # fmt: skip
+
+
+def _in_turn(f: Callable) -> Callable:
+    """`vmap(f)`, one seed after the other."""
+    return lambda *args: jax.lax.map(lambda one: f(*one), args)
 
 
 def train_run(

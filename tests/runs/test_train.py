@@ -68,8 +68,8 @@ def test_a_directory_without_a_run_is_explained(tmp_path):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="no algorithm 'dqn'"):
-        make_config("Breakout-MinAtar", "dqn")
+    with pytest.raises(ValueError, match=r"no algorithm 'dqm'.*near it: \['dqn'"):
+        make_config("Breakout-MinAtar", "dqm")
     with pytest.raises(ValueError, match=r"no setting \['lr'\]"):
         make_config("Breakout-MinAtar", lr=1)
 

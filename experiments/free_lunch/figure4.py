@@ -136,9 +136,10 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
             "The maps of the real game are those of networks that have learned from a few thousand frames (the dense one: "
             "128): they show where each architecture can look, and nothing that was learned. Verdicts are about the twins."
         ]
-    rows = [(model_of(n).label, *(found["numbers"][n]["area"] for found in atari.values())) for n in next(iter(atari.values()))["numbers"]]
+    numbers = [found["numbers"] for found in atari.values()]
+    rows = [(model_of(n).label, *(one[n]["area"] for one in numbers)) for n in numbers[0]]
     tables.append(Table("Area of the maps of the paper's networks on 256 frames", ("model", *atari), rows))
-    judged = claims(minatar["numbers"]) if minatar is not None else claims_of_atari(atari["Breakout-v5"]["numbers"])
+    judged = claims(minatar["numbers"]) if minatar is not None else claims_of_atari(numbers[0])
     at.report("Free-lunch saliency, figures 4 and 5: what six architectures attend to", judged, tables,
               [*pictures, *(found["picture"] for found in atari.values())], told)  # fmt: skip
 

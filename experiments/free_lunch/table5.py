@@ -51,7 +51,8 @@ def claims(found: dict[str, dict[str, list[list[float]]]], why: str) -> list[Cla
     mean = {n: [float(np.mean(games[game])) for game in GAMES] for n, games in found.items()}
     best = [max(max(map(max, games[game])) for games in found.values()) for game in GAMES]
     reached = best[0] >= END or best[1] > END
-    told = "; ".join(f"{n}: {a:.0f} and {b:.0f}" for n, (a, b) in mean.items()) + f"; best game {best[0]:.0f} and {best[1]:.0f}"
+    told = "; ".join(f"{n}: {a:.0f} and {b:.0f}" for n, (a, b) in mean.items())
+    told += f"; best game {best[0]:.0f} and {best[1]:.0f}"
     short = f"{told}: no game cleared both walls" if not reached else told
     return [
         judge("Table 5, 6.2", texts[0], all(b > a for a, b in mean.values()) if reached else None, short),

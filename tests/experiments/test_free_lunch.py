@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4
+from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4, table5
 from experiments.scale import begin
 
 
@@ -39,9 +39,18 @@ def test_scores_that_are_lower_are_told_so():
     assert verdicts["1x1 convolutions in the module make little difference"] == "beyond this scale"
 
 
+def test_breakout_without_an_end_is_judged_only_where_both_walls_were_cleared():
+    verdicts = lambda found, why="": [claim.verdict for claim in table5.claims(found, why)]  # noqa: E731
+    assert verdicts({}, "no ale-py") == ["beyond this scale"] * 3
+    game, infinite = table5.GAMES
+    assert verdicts({"nature": {game: [[300, 400]], infinite: [[310, 420]]}}) == ["beyond this scale"] * 3
+    assert verdicts({"nature": {game: [[864, 800]], infinite: [[900, 820]]}}) == ["reproduced"] * 3
+    assert verdicts({"nature": {game: [[864, 800]], infinite: [[999, 1200]]}})[1] == "not reproduced"
+
+
 @pytest.mark.long
 def test_every_table_and_figure_runs(tmp_path):
-    for module in (table2, figure3, table3, figure4, table4):
+    for module in (table2, figure3, table3, figure4, table4, table5):
         name = module.__name__.rpartition(".")[2]
         options = {} if module is table2 else {"tiny": True}
         begin(module.main, tmp_path / name, "smoke", "command", **options)

@@ -27,8 +27,8 @@ KINDS = {
     "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
     "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}),
     "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
-    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",), recurrent=True),
-    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",), recurrent=True),
+    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {}, ("Seaquest-v5",), recurrent=True),
+    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {}, ("Seaquest-v5",), recurrent=True),
 }
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")

@@ -22,13 +22,15 @@ class Cell(NamedTuple):
         return f"{self.method} {self.score}{at}" + (f" t-{self.past}" if self.past else "")
 
 
-def streams(agent: Any) -> tuple[str, str]:
-    """(what is chosen, the other stream): `q:chosen` of value-based agents or `logit:chosen` of others, and `value`."""
+def streams(agent: Any) -> tuple[str, ...]:
+    """(what is chosen, then its parts): `q:chosen`, `value` and `advantage:chosen`, or `logit:chosen` and `value`."""
     import jax
     import jax.numpy as jnp
 
     out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
-    return ("q:chosen" if out.q is not None else "logit:chosen"), "value"
+    parts = {"value": out.value, "advantage:chosen": out.advantage}
+    chosen = "q:chosen" if out.q is not None else "logit:chosen"
+    return (chosen, *(name for name, head in parts.items() if head is not None))
 
 
 def convolutions(agent: Any) -> list[str]:
@@ -43,10 +45,10 @@ def table1(agent: Any) -> list[Cell]:
 
 
 def table2(agent: Any) -> list[Cell]:
-    """Guided backpropagation of both streams; Grad-CAM at every convolution."""
-    chosen, value = streams(agent)
-    both = [Cell("guided_backprop", stream) for stream in (value, chosen)]
-    return [*both, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
+    """Guided backpropagation of every stream; Grad-CAM at every convolution."""
+    chosen, *_ = heads = streams(agent)
+    some = [Cell("guided_backprop", stream) for stream in heads]
+    return [*some, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
 
 
 def table3(agent: Any) -> list[Cell]:

@@ -99,7 +99,7 @@ def compare_atari(at: Experiment, game: str, tiny: bool) -> dict[str, Any]:
         (f"step {i}", frames.rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in shown}, None)
         for i in moments(frames, 2)
     ]
-    title = f"{game}: six architectures" + (" after a few thousand frames" if at.smoke else "")
+    title = f"{game}: six architectures" + (" after next to no training, but for those that ship" if at.smoke else "")
     picture = write_comparison(at.folder / f"{game}.png", rows, title)
     return {"picture": picture, "numbers": {n: {"area": float(area(m).mean())} for n, m in maps.items()}}
 
@@ -133,8 +133,8 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         tables.append(Table("Maps of the twins on 512 frames of MinAtar's Breakout", header, rows))
         pictures.append(minatar["picture"])
         told = [
-            "The maps of the real game are those of networks that have learned from a few thousand frames (the dense one: "
-            "128): they show where each architecture can look, and nothing that was learned. Verdicts are about the twins."
+            "The maps of the real game are, but for agents that ship, those of networks that learned from 2,048 steps (the "
+            "dense one: 128): where each architecture can look, and nothing that was learned. Verdicts are about the twins."
         ]
     numbers = [found["numbers"] for found in atari.values()]
     rows = [(model_of(n).label, *(one[n]["area"] for one in numbers)) for n in numbers[0]]

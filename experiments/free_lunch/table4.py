@@ -103,7 +103,7 @@ def main(
         title = "Not in the paper: maps of the twins against ball and paddle of MinAtar's Breakout, over seeds"
         tables.append(Table(title, ("model", "NSS", "shuffled AUC"), rows))
     if people and at.smoke:
-        notes.append("At smoke scale the agents of the real games have learned from a few thousand frames: next to nothing.")
+        notes.append("At smoke scale the agents of the real games, but for those that ship, have learned next to nothing.")
     at.report("Free-lunch saliency, Table 4: attention against human gaze", claims(people, things), tables, (), notes)
 
 

@@ -51,10 +51,9 @@ def write_comparison(
         labels += [""] * (len(maps) - 1)
         pictures += [raw_with_white(raw, map) for map in maps.values()]
         pictures += [processed(frame, map, fixations) for map in maps.values()]
-    foot = "Above: the game, white where the network attends. Below: green is attention, blue what the network sees"
-    foot += ", red where people looked." if any(row[4] is not None for row in rows) else "."
-    cell = cell_size(rows[0][1], 230)
-    sheet = Sheet(labels, cell, len(rows[0][3]), None, title, foot)
+    title += ". Attention is white, and green below; blue is what the network sees"
+    title += ", red where people looked" if any(row[4] is not None for row in rows) else ""
+    sheet = Sheet(labels, cell_size(rows[0][1], 230), len(rows[0][3]), None, title, "")  # the foot would explain signs
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(pictures).save(path, "PNG", optimize=True)
     return path.name

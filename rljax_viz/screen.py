@@ -111,6 +111,21 @@ def print_gaze(results: list[Any]) -> None:
     Console().print(table)
 
 
+def print_agreement(found: list[Any]) -> None:
+    """Mean correlations of pairs of methods, and on how many frames they are undefined."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("map", "against", "frames", "Pearson", "Spearman", "undefined")
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[3].min_width = table.columns[4].min_width = 8
+    for one in found:
+        means = (f"{one.pearson:.3f}", f"{one.spearman:.3f}")
+        table.add_row(one.left, one.right, str(one.frames), *means, str(one.undefined))
+    Console().print(table)
+
+
 def print_agents(cards: dict[str, dict[str, Any]]) -> None:
     """The agents of the zoo, by their cards."""
     from rich.console import Console

@@ -15,7 +15,7 @@ def rljax_viz(*arguments: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
-COMMANDS = ("demo", "train", "play", "explain", "report", "verify", "gaze", "import", "export", "zoo", "doctor")
+COMMANDS = ("demo", "train", "play", "explain", "report", "verify", "gaze", "compare", "import", "export", "zoo", "doctor")
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():
@@ -47,6 +47,7 @@ def test_each_command_teaches_itself_with_an_example(command):
         (("explain", "/nowhere", "--method", "gradient", "--score", "value"), "is not a run"),
         (("explain", "/nowhere", "--score", "value"), "say what to explain: --method NAME (or --methods A,B,C"),
         (("gaze", "zoo:Breakout-v5", "/nowhere", "--method", "gradient", "--score", "value"), "holds no <trial>_*.tar.bz2"),
+        (("compare", "/nowhere"), "is not a run"),
         (("verify", "/nowhere"), "holds neither episodes.zarr nor maps"),
         (("import", "/nowhere.npz", "/tmp/x", "--env", "Pong-v5"), "nothing at /nowhere.npz"),
         (("export", "/nowhere", "x.npz"), "no episodes store at /nowhere/episodes.zarr"),

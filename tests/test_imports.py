@@ -4,7 +4,7 @@ import subprocess
 import sys
 import textwrap
 
-ABSENT = ("envpool", "gymnax", "gymnasium", "matplotlib", "imageio_ffmpeg", "sklearn", "ray", "torch", "zarr")
+ABSENT = ("envpool", "gymnax", "gymnasium", "matplotlib", "imageio_ffmpeg", "sklearn", "ray", "torch", "zarr", "ale_py")
 
 
 def run(program: str) -> str:

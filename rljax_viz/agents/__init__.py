@@ -1,5 +1,6 @@
 """One algorithm, one readable file; what all of them share stands in small files beside."""
 
+from .acktr import ACKTR, ACKTRMetrics, ACKTRState
 from .advantages import gae
 from .dqn import DOUBLE_DQN, DQN, act, td_target
 from .idqn import IDQN, diversity_over_actions, diversity_over_batch, idqn_loss, project, upper_bound
@@ -14,11 +15,14 @@ from .train import Train, train
 
 __all__ = [
     "A2C",
+    "ACKTR",
     "ALGORITHMS",
     "DOUBLE_DQN",
     "DQN",
     "IDQN",
     "PPO",
+    "ACKTRMetrics",
+    "ACKTRState",
     "Algorithm",
     "Batch",
     "Metrics",

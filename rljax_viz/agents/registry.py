@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import dqn, idqn
+from . import acktr, dqn, idqn
+from .acktr import ACKTR
 from .dqn import DOUBLE_DQN, DQN
 from .idqn import IDQN
 from .ppo import A2C, PPO, make_train
@@ -43,6 +44,7 @@ _MANY = {"minatar": 64, "procgen": 64}
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(PPO(), make_train, settings={"minatar": _MINATAR, "procgen": _PROCGEN}, num_envs=_MANY),
     "a2c": Algorithm(A2C, make_train, num_envs={"minatar": 64}),
+    "acktr": Algorithm(ACKTR(), acktr.make_train, num_envs={"atari": 32, "minatar": 64}),
     "dqn": Algorithm(DQN(), dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
     "double-dqn": Algorithm(DOUBLE_DQN, dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
     "dddqn": Algorithm(DOUBLE_DQN, dqn.make_train, _DUELING, {"minatar": _MINATAR_Q}),

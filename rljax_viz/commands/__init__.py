@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from .exchanging import export_games, import_games
 from .explaining import explain, verify
-from .measuring import gaze
+from .measuring import compare, gaze
 from .playing import play, zoo
 from .showing import demo, doctor, report
 from .training import train
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable] = {
     "report": report,
     "verify": verify,
     "gaze": gaze,
+    "compare": compare,
     "import": import_games,
     "export": export_games,
     "zoo": zoo,
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable] = {
 
 __all__ = [
     "COMMANDS",
+    "compare",
     "demo",
     "doctor",
     "explain",

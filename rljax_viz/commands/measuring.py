@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from ..screen import bars, print_gaze
+from ..screen import bars, print_agreement, print_gaze
 
 
 def gaze(
@@ -31,3 +31,26 @@ def gaze(
         options = {"layer": layer, "most_steps": most_steps, "seed": seed}
         results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
     print_gaze(results)
+
+
+def compare(
+    run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games")],
+    methods: Annotated[str, arg(help="a,b,c: each against every other; by default the network's attention against all")] = "",
+    score: Annotated[str, arg(help="what the methods explain: value, logit:chosen, ...")] = "value",
+    layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
+    frames: Annotated[int, arg(help="recorded steps, evenly spread")] = 64,
+    agent: Annotated[str | None, arg(help="who explains; by default who played")] = None,
+    seed: int = 0,
+) -> None:
+    """Compare methods with each other, or with the attention built into a network: correlation of their maps.
+
+    Example: rljax-viz compare runs/demo --methods gradient,guided_backprop,grad_cam
+    """
+    from ..runs import compare_run, load_agent
+
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    with bars() as watch:
+        options = {"layer": layer, "frames": frames, "seed": seed}
+        found = compare_run(load_agent(agent or run), run, names, score, **options, watch=watch)
+    print_agreement(found)
+    print(f"also in {run / 'compare.json'}")

@@ -22,6 +22,7 @@ def play(
     max_steps: Annotated[int | None, arg(help="with --record: stop after so many steps")] = None,
     env: Annotated[str | None, arg(help="refused unless it is the one that the agent knows")] = None,
     preset: Annotated[str | None, arg(help="refused unless the agent sees the same through it")] = None,
+    also: Annotated[str | None, arg(help="a game that looks the same, to report beside: BreakoutInfinite-v5")] = None,
     out: Out = None,
     overwrite: Annotated[bool, arg(help="replace what was recorded before, and its maps")] = False,
 ) -> None:
@@ -37,6 +38,8 @@ def play(
     view = loaded.preset.for_evaluation()
     if env is not None or preset is not None:
         view = make_preset(preset or view.name, env or view.env_id).for_evaluation()
+    if record and also:
+        raise ValueError("--also reports a second score and records nothing: leave one of --also and --record out")
     if record:
         where = out or (Path("runs") / agent.removeprefix("zoo:") if agent.startswith("zoo:") else Path(agent))
         games = loaded.make_env(1, recording=True, preset=view)
@@ -48,17 +51,19 @@ def play(
         print_episodes(path)
         print(f"Next: rljax-viz explain {where} --method guided_backprop --score value")
         return
-    games = loaded.make_env(min(episodes, 32), preset=view)
-    with bars() as watch:
-        result = evaluate(
-            loaded, episodes, greedy=greedy, epsilon=epsilon, seed=seed, env=games,
-            watch=lambda done, all: watch("games", done, all),
-        )  # fmt: skip
-    spread = result.returns.std(ddof=1) if episodes > 1 else 0.0
-    print(
-        f"{loaded.name}: return {result.returns.mean():.2f} +- {spread:.2f} (standard deviation) over {episodes} games, "
-        f"from {result.returns.min():g} to {result.returns.max():g}; {result.lengths.mean():.0f} steps a game"
-    )
+    for game in [view.env_id, *([also] if also else [])]:
+        games = loaded.make_env(min(episodes, 32), preset=view, like=game)
+        with bars() as watch:
+            result = evaluate(
+                loaded, episodes, greedy=greedy, epsilon=epsilon, seed=seed, env=games,
+                watch=lambda done, all, game=game: watch(f"games of {game}", done, all),
+            )  # fmt: skip
+        spread = result.returns.std(ddof=1) if episodes > 1 else 0.0
+        print(
+            f"{loaded.name}{f' at {game}' if also else ''}: return {result.returns.mean():.2f} +- {spread:.2f} (standard "
+            f"deviation) over {episodes} games, from {result.returns.min():g} to {result.returns.max():g}; "
+            f"{result.lengths.mean():.0f} steps a game"
+        )
 
 
 def zoo() -> None:

@@ -3,6 +3,7 @@
 from .door import DOORS, default_preset, door_of, list_envs, make
 from .env import Env, Info, Timestep
 from .presets import PRESETS, Preset, check_same_view, make_preset
+from .ram_edit import Replay, edit_ram, replay
 
 __all__ = [
     "DOORS",
@@ -10,11 +11,14 @@ __all__ = [
     "Env",
     "Info",
     "Preset",
+    "Replay",
     "Timestep",
     "check_same_view",
     "default_preset",
     "door_of",
+    "edit_ram",
     "list_envs",
     "make",
     "make_preset",
+    "replay",
 ]

@@ -10,18 +10,26 @@ from .presets import Preset, make_preset
 #: door -> what its names look like
 DOORS = {
     "envpool-atari": "Breakout-v5, Pong-v5, ... (every Atari game of envpool)",
+    "ale-atari": "BreakoutInfinite-v5 (Atari with an edited memory, by ale-py: pip install 'rljax-viz[atari-ram]')",
     "envpool-procgen": "CoinrunHard-v0, StarpilotEasy-v0, ... (every Procgen game of envpool)",
     "gymnax": "Breakout-MinAtar, Asterix-MinAtar, CartPole-v1, ... (everything of gymnax)",
 }
 
+#: games that only ale-py can play, because their memory is written to
+ALE_GAMES = ("BreakoutInfinite-v5",)
+_PACKAGES = {"gymnax": ("gymnax", "gymnax"), "ale-atari": ("ale_py", "'rljax-viz[atari-ram]'")}
+
 
 def default_preset(env_id: str) -> str:
     """The preset that an environment gets unless another is asked for."""
-    return {"envpool-atari": "baselines", "envpool-procgen": "procgen", "gymnax": "plain"}[door_of(env_id)]
+    usual = {"envpool-atari": "baselines", "ale-atari": "baselines", "envpool-procgen": "procgen", "gymnax": "plain"}
+    return usual[door_of(env_id)]
 
 
 def door_of(env_id: str) -> str:
     """Which door `env_id` leads through, by its name alone. Raises ValueError for a name that no door has."""
+    if env_id in ALE_GAMES:
+        return "ale-atari"
     if env_id.endswith("-v5"):
         return "envpool-atari"
     if env_id.endswith(("-MinAtar", "-bsuite", "-misc", "-v1")) or env_id.startswith("MountainCar"):
@@ -39,6 +47,8 @@ def list_envs(door: str) -> list[str]:
         from gymnax.registration import registered_envs
 
         return sorted(registered_envs)
+    if door == "ale-atari":
+        return sorted(ALE_GAMES)
     import envpool
 
     ending = {"envpool-atari": "-v5", "envpool-procgen": "-v0"}[door]
@@ -71,9 +81,9 @@ def make(
         raise ValueError(f"give a Preset or changes {sorted(changes)}, not both: dataclasses.replace(preset, ...)")
     if preset.env_id != env_id:
         raise ValueError(f"the preset is of {preset.env_id!r}, the environment asked for is {env_id!r}")
-    package = "gymnax" if door == "gymnax" else "envpool"
+    package, install = _PACKAGES.get(door, ("envpool", "envpool"))
     if importlib.util.find_spec(package) is None:
-        raise ImportError(f"{env_id} needs {package}: pip install {package}")
+        raise ImportError(f"{env_id} needs {package}: pip install {install}")
     if env_id not in (known := list_envs(door)):
         near = difflib.get_close_matches(env_id, known, 4, 0.3)
         raise ValueError(f"no environment {env_id!r} behind the door {door}; near it: {near}. DOORS lists the doors")
@@ -81,6 +91,10 @@ def make(
         from .gymnax_door import make_gymnax
 
         return make_gymnax(preset, num_envs)
+    if door == "ale-atari":
+        from .ale_door import make_ale
+
+        return make_ale(preset, num_envs, recording)
     from .envpool_door import make_envpool
 
     return make_envpool(preset, num_envs, recording)

@@ -112,8 +112,20 @@ def make_envpool(preset: Preset, num_envs: int, recording: bool = False) -> Env:
             env_seed=seeds, **options,
         )  # fmt: skip
 
+    names = None if procgen else functools.partial(atari_action_names, preset.env_id[:-3])
+    xla = "" if recording else ("procgen" if procgen else "atari")
+    return door_to(preset, make, columns_of(procgen, recording), num_envs, names, xla)
+
+
+def door_to(
+    preset: Preset, make: Callable, columns: dict[str, Callable], num_envs: int, names: Callable | None, xla: str = ""
+) -> Env:
+    """An Env over pools of games that answer as envpool's do: `make(seeds) -> pool`, `columns` as of `columns_of`.
+
+    `names(number of actions)` names the actions (None: Procgen's); `xla` is the kind of pool that is probed for steps
+    without a callback, "" for one that has none.
+    """
     trial = make([0])
-    columns = columns_of(procgen, recording)
     obs, info = trial.reset()
     none = np.zeros(1, bool)
     shapes = {
@@ -125,11 +137,10 @@ def make_envpool(preset: Preset, num_envs: int, recording: bool = False) -> Env:
     num_actions = preset.num_actions or pool_actions
     if not 0 < num_actions <= pool_actions:
         raise ValueError(f"{preset.env_id} has {pool_actions} actions, preset asks for {num_actions}")
-    names = PROCGEN_ACTIONS if procgen else atari_action_names(preset.env_id[:-3], pool_actions)
-    by_xla = not recording and not why_not("procgen" if procgen else "atari", make)
-    pools = Pools(make, columns, num_envs, num_actions, PoolSteps(trial) if by_xla else None)
+    called = names(pool_actions) if names else PROCGEN_ACTIONS
+    pools = Pools(make, columns, num_envs, num_actions, PoolSteps(trial) if xla and not why_not(xla, make) else None)
     reset, step = _as_transforms(preset, pools, shapes, num_envs)
-    return Env(reset, step, num_envs, num_actions, shapes["obs"].shape[1:], names[:num_actions], preset)
+    return Env(reset, step, num_envs, num_actions, shapes["obs"].shape[1:], called[:num_actions], preset)
 
 
 def _as_transforms(preset: Preset, pools: Pools, shapes: dict[str, jax.ShapeDtypeStruct], num_envs: int):

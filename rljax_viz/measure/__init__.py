@@ -1,10 +1,11 @@
-"""Are the maps true? Against human gaze; and statistics of scores over seeds.
+"""Are the maps true? Against human gaze, against each other; and statistics of scores over seeds.
 
-Functions of arrays, which import no method, no network and no environment.
+Functions of arrays, importing no method and no network.
 """
 
 from collections.abc import Callable
 
+from rljax_viz.measure.correlation import pearson, ranks, spearman
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
 from rljax_viz.measure.statistics import Interval, interquartile_mean, probability_of_improvement, stratified_bootstrap
 
@@ -14,6 +15,8 @@ METRICS: dict[str, Callable] = {
     "kl_divergence": kl_divergence,
     "shuffled_auc": shuffled_auc,
     "shuffled_auc_expected": shuffled_auc_expected,
+    "pearson": pearson,
+    "spearman": spearman,
 }
 
 __all__ = [
@@ -22,8 +25,11 @@ __all__ = [
     "interquartile_mean",
     "kl_divergence",
     "nss",
+    "pearson",
     "probability_of_improvement",
+    "ranks",
     "shuffled_auc",
     "shuffled_auc_expected",
+    "spearman",
     "stratified_bootstrap",
 ]

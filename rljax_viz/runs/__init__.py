@@ -2,6 +2,7 @@
 
 from .agent import Agent, load_agent, parameter_hash
 from .checkpoints import Checkpoints
+from .compare import Agreement, compare_run
 from .config import RunConfig, default_network, make_config
 from .demo import DEMO_METHODS, DEMO_OPTIONS, DEMO_SCORES, Demo, run_demo
 from .doctor import Finding, diagnose
@@ -23,6 +24,7 @@ __all__ = [
     "DEMO_SCORES",
     "GAZE_METRICS",
     "Agent",
+    "Agreement",
     "Checkpoints",
     "Demo",
     "Estimate",
@@ -35,6 +37,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "choose_steps",
+    "compare_run",
     "default_network",
     "diagnose",
     "estimate_run",

@@ -1,5 +1,6 @@
 """A trained agent, out of a run or out of the zoo, with everything that it takes to show it its game again."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -44,14 +45,24 @@ class Agent(NamedTuple):
         """The tagged layers from first to last, and their shapes."""
         return tags(self.f)(self.params, jnp.zeros(self.obs_shape, jnp.uint8))
 
-    def make_env(self, num_envs: int, *, recording: bool = False, preset: Preset | None = None) -> Env:
-        """Whole, unclipped games in the view that the agent was trained on.
+    def make_env(
+        self, num_envs: int, *, recording: bool = False, preset: Preset | None = None, like: str | None = None
+    ) -> Env:
+        """Whole, unclipped games in the view that the agent was trained on; with `like`, another game in the same view
+        and with the same actions: `BreakoutInfinite-v5`.
 
-        Raises ValueError where `preset` would show it anything else, with the fix.
+        Raises ValueError where `preset` or `like` would show it anything else, with the fix.
         """
         preset = preset or self.preset.for_evaluation()
         check_same_view(preset, self.preset, self.name)
-        return make(preset.env_id, num_envs, preset, recording=recording)
+        preset = dataclasses.replace(preset, env_id=like or preset.env_id)
+        env = make(preset.env_id, num_envs, preset, recording=recording)
+        if env.action_names != self.action_names:
+            raise ValueError(
+                f"{preset.env_id} has the actions {list(env.action_names)}, {self.name} knows {list(self.action_names)}: "
+                "choose a game that is played alike"
+            )
+        return env
 
 
 def parameter_hash(params: Any) -> str:

@@ -67,7 +67,7 @@ def kind_of(env_id: str) -> str:
     """Which kind of games the defaults go by: "atari", "minatar", "procgen" or "other"."""
     if env_id.endswith("-MinAtar"):
         return "minatar"
-    return {"envpool-atari": "atari", "envpool-procgen": "procgen"}.get(door_of(env_id), "other")
+    return {"envpool-atari": "atari", "ale-atari": "atari", "envpool-procgen": "procgen"}.get(door_of(env_id), "other")
 
 
 def default_network(env_id: str, algo: str = "ppo") -> str:

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
-from rljax_viz.images import upsample
+from rljax_viz.images import mirror_resize, upsample
 from tests import oracles
 
 
@@ -49,3 +50,21 @@ def test_refusals():
         upsample(jnp.zeros((2, 3, 4, 5)), (8, 8))
     with pytest.raises(ValueError, match="at least 1"):
         upsample(jnp.zeros((2, 3)), (0, 8))
+
+
+def test_mirror_resize_is_scipys():
+    """What skimage.transform.resize(order=1) calls; an attention map goes to the size of the raw frame with it."""
+    rng = np.random.default_rng(0)
+    for before, after in (((84, 84), (210, 160)), ((2, 3), (7, 4)), ((20, 20), (84, 84))):
+        map = rng.random(before)
+        zoom = [a / b for a, b in zip(after, before, strict=True)]
+        want = ndimage.zoom(map, zoom, order=1, mode="mirror", grid_mode=True)
+        np.testing.assert_allclose(mirror_resize(map, after), want, atol=2e-6)
+    map = rng.random((84, 84))
+    apart = np.abs(np.asarray(mirror_resize(map, (210, 160)) - upsample(map, (210, 160))))
+    assert apart[2:-2, 2:-2].max() < 1e-5 and apart.max() > 0.1  # only the outer half pixel
+
+
+def test_mirror_resize_refuses():
+    with pytest.raises(ValueError, match=r"sides 2 or more, and \(H, W\): got \(1, 4\)"):
+        mirror_resize(np.zeros((1, 4)), (4, 4))

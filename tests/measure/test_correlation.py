@@ -1,0 +1,30 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from rljax_viz.measure import pearson, ranks, spearman
+
+
+def test_both_are_scipys():
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(12, 9)).astype(np.float32)
+    right = np.round(left + rng.normal(size=left.shape), 0).astype(np.float32)  # many equal values
+    np.testing.assert_allclose(pearson(left, right), stats.pearsonr(left.ravel(), right.ravel())[0], rtol=1e-5)
+    np.testing.assert_allclose(spearman(left, right), stats.spearmanr(left.ravel(), right.ravel())[0], rtol=1e-5)
+    np.testing.assert_array_equal(ranks(right.ravel()), stats.rankdata(right.ravel()))
+    np.testing.assert_allclose(pearson(left * 1e-25, right * 1e20), pearson(left, right), rtol=1e-4)
+    np.testing.assert_allclose(spearman(np.exp(left), right), spearman(left, right), rtol=1e-6)  # blind to rescaling
+
+
+def test_undefined_is_nan_under_vmap_too():
+    flat, slope, hole = jnp.ones((3, 3)), jnp.arange(9.0).reshape(3, 3), jnp.full((3, 3), jnp.nan)
+    for metric in (pearson, spearman):
+        found = jax.jit(jax.vmap(metric, (0, None)))(jnp.stack([slope, -slope, flat, hole]), slope)
+        np.testing.assert_allclose(found, [1, -1, np.nan, np.nan], atol=1e-6)
+
+
+def test_maps_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"two maps of one shape are compared, got \(2, 2\) and \(3, 3\)"):
+        pearson(jnp.ones((2, 2)), jnp.ones((3, 3)))

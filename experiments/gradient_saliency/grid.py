@@ -57,6 +57,11 @@ def table3(agent: Any) -> list[Cell]:
     return [Cell("guided_backprop", chosen, None, past) for past in range(agent.preset.stack)]
 
 
+def chosen_advantage(out: Any) -> Any:
+    """The advantage of the action that was taken: a score."""
+    return out.advantage[out.action]
+
+
 def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray) -> dict[Cell, np.ndarray]:
     """Raw maps [N h w] of every cell: of the frame in question, or at the layer's own resolution."""
     from rljax_viz.explain import METHODS as FACTORIES
@@ -66,7 +71,8 @@ def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray)
     found, channels = {}, obs.shape[-1] // agent.preset.stack
     for cell in dict.fromkeys(cells):
         options = {"layer": cell.layer} if cell.layer else {}
-        explain = FACTORIES[cell.method].factory(record(agent.f), scores.parse(cell.score), **options)
+        score = chosen_advantage if cell.score == "advantage:chosen" else scores.parse(cell.score)
+        explain = FACTORIES[cell.method].factory(record(agent.f), score, **options)
         last = obs.shape[-1] - cell.past * channels
 
         def one(*given: Any, explain: Any = explain, last: int = last) -> Any:

@@ -8,19 +8,20 @@ from typing import Any
 def trained(folder: Path, config: Any, say: Callable[[str], None] = print) -> Path:
     """The run of `config` (a `runs.RunConfig`) in `folder`, trained to its end; what was done before is not done again.
 
-    Raises ValueError where `folder` holds a run with other settings.
+    Raises ValueError where `folder` holds a run with other settings; KeyboardInterrupt where it was stopped on request.
     """
-    from rljax_viz.runs import RunConfig, read_metrics, train_run
+    from rljax_viz.runs import RunConfig, train_run
 
     begun = (folder / "config.json").exists()
     if begun and RunConfig.load(folder).to_json() != config.to_json():
         raise ValueError(f"{folder} holds a run with other settings: remove it, or give the experiment another --out")
-    rows = read_metrics(folder) if begun else []
-    per_update = rows[-1]["steps"] // rows[-1]["update"] if rows else 0
-    if rows and rows[-1]["steps"] + per_update > config.algorithm.steps and (folder / "finished").exists():
+    if (folder / "finished").exists():
         return folder
     say(f"{config.algo} with {config.network} learns {config.preset.env_id}, {config.algorithm.steps:,} steps")
-    train_run(config, folder, resume=begun)
+    last: list[Any] = []
+    train_run(config, folder, resume=begun, watch=lambda progress: last.__setitem__(slice(None), [progress]))
+    if last and last[0].update < last[0].num_updates:
+        raise KeyboardInterrupt(f"the training in {folder} was stopped on request; the same command goes on with it")
     (folder / "finished").touch()
     return folder
 

@@ -12,6 +12,7 @@ SMOKE = (
     "nature", "daqn", "rs", "sparse-fls", "sparse-fls-sum-pool", "sparse-fls-norm", "sparse-fls-conv1",
     "sparse-fls-each-conv", "dense-fls-sum-pool",
 )  # fmt: skip
+FEW = ("nature", "sparse-fls", "sparse-fls-sum-pool", "sparse-fls-each-conv", "dense-fls-sum-pool")
 SMOKE_SETTING = {"steps": 40_960, "num_envs": 32, "num_steps": 64, "num_minibatches": 4, "seeds": 3, "seed": 1}
 TINY = {"steps": 1_024, "num_envs": 8, "num_steps": 32, "num_minibatches": 2, "seeds": 2, "seed": 1}
 
@@ -27,8 +28,10 @@ def games(at: Experiment) -> tuple[str, ...]:
     return at.choose(("Breakout-MinAtar",), tuple(f"{game}-v5" for game in GAMES))
 
 
-def models(at: Experiment) -> list[Model]:
-    return [model for model in MODELS if not at.smoke or model.network in SMOKE]
+def models(at: Experiment, tiny: bool = False) -> list[Model]:
+    """Those of this scale; a tiny run has the few that the claims need."""
+    wanted = FEW if tiny else SMOKE
+    return [model for model in MODELS if not at.smoke or model.network in wanted]
 
 
 def network_of(at: Experiment, model: Model) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.claims import Claim, Table, judge
 from experiments.free_lunch.agents import games, models, train
-from experiments.free_lunch.paper import SIZES, Model
+from experiments.free_lunch.paper import SIZES, model_of
 from experiments.scale import Experiment, Tiny, launch
 
 ABLATIONS = ("sparse-fls", "sparse-fls-norm", "sparse-fls-1x1", "sparse-fls-softplus2", "sparse-fls-sum-pool")
@@ -23,7 +23,7 @@ def curves(at: Experiment, tiny: bool = False) -> dict[str, dict[str, tuple[list
 
     found: dict[str, dict[str, Any]] = {game: {} for game in games(at)}
     for game in found:
-        for model in models(at):
+        for model in models(at, tiny):
             runs = dict.fromkeys(agent.run for agent in train(at, model, game, tiny))
             parts = [curve(run) for run in runs]
             found[game][model.network] = (parts[0][0], [line for _, lines in parts for line in lines])
@@ -67,7 +67,7 @@ def drawn(at: Experiment, found: dict[str, Any]) -> list[str]:
     """The three pictures, with the models that are there."""
     from experiments.charts import write_curves
 
-    labels: dict[str, Model] = {model.network: model for model in models(at)}
+    labels = {network: model_of(network) for network in next(iter(found.values()))}
     names = []
     for figure, networks in FIGURES.items():
         have = [network for network in networks if network in labels]
@@ -83,7 +83,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     found = curves(at, tiny)
     rows = [
         (model.label, *(str(stratified_bootstrap(last(found, game, model.network))) for game in found))
-        for model in models(at)
+        for model in models(at, tiny)
     ]
     table = Table("Mean return of the last 100 games of training, over seeds: IQM [95 % interval]", ("model", *found), rows)
     told = [TWINS] if at.smoke else []

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, Table, judge
-from experiments.free_lunch.agents import games, network_of, train
+from experiments.free_lunch.agents import FEW, games, network_of, train
 from experiments.free_lunch.looks import (
     PLAYER,
     Frames,
@@ -51,10 +51,9 @@ def write_comparison(
         labels += [""] * (len(maps) - 1)
         pictures += [raw_with_white(raw, map) for map in maps.values()]
         pictures += [processed(frame, map, fixations) for map in maps.values()]
-    foot = "Above: the game, white where the network attends. Below: green is attention, blue what the network sees"
-    foot += ", red where people looked." if any(row[4] is not None for row in rows) else "."
-    cell = cell_size(rows[0][1], 230)
-    sheet = Sheet(labels, cell, len(rows[0][3]), None, title, foot)
+    title += ". Attention is white, and green below; blue is what the network sees"
+    title += ", red where people looked" if any(row[4] is not None for row in rows) else ""
+    sheet = Sheet(labels, cell_size(rows[0][1], 230), len(rows[0][3]), None, title, "")  # the foot would explain signs
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(pictures).save(path, "PNG", optimize=True)
     return path.name
@@ -71,12 +70,13 @@ def compare_minatar(at: Experiment, tiny: bool) -> dict[str, Any]:
     from rljax_viz.runs import load_agent
 
     game = games(at)[0]
-    agents = {n: load_agent(train(at, model_of(n), game, tiny)[0].run, seed_index=0) for n in PICTURED}
+    shown = [n for n in PICTURED if not tiny or n in FEW]
+    agents = {n: load_agent(train(at, model_of(n), game, tiny)[0].run, seed_index=0) for n in shown}
     frames = frames_of(recorded(at, agents["sparse-fls"], 64 if tiny else 512), 4)
     maps = {n: maps_of(agent, frames) for n, agent in agents.items()}
     rows = [
         (f"step {i}", colours(frames.newest[i]), frames.newest[i],
-         {model_of(n).label: maps[n][i] for n in PICTURED}, None)
+         {model_of(n).label: maps[n][i] for n in shown}, None)
         for i in moments(frames, 3)
     ]  # fmt: skip
     picture = write_comparison(at.folder / "minatar.png", rows, "MinAtar's Breakout: twins of six architectures")
@@ -88,16 +88,17 @@ def compare_atari(at: Experiment, game: str, tiny: bool) -> dict[str, Any]:
     """The paper's networks on one recording of a trained agent's game."""
     from rljax_viz.runs import load_agent
 
-    agents = {n: load_agent(atari_agents(at, n, game, tiny)[0].run) for n in PICTURED}
+    shown = [n for n in PICTURED if not tiny or n in FEW[:2]]
+    agents = {n: load_agent(atari_agents(at, n, game, tiny)[0].run) for n in shown}
     player = load_agent(PLAYER) if at.smoke else agents["sparse-fls"]
     frames = frames_of(recorded(at, player, 32 if tiny else 256), 1)
     maps = {n: maps_of(agent, frames) for n, agent in agents.items()}
     assert frames.rgb is not None
     rows = [
-        (f"step {i}", frames.rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in PICTURED}, None)
+        (f"step {i}", frames.rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in shown}, None)
         for i in moments(frames, 2)
     ]
-    title = f"{game}: six architectures" + (" after a few thousand frames" if at.smoke else "")
+    title = f"{game}: six architectures" + (" after next to no training, but for those that ship" if at.smoke else "")
     picture = write_comparison(at.folder / f"{game}.png", rows, title)
     return {"picture": picture, "numbers": {n: {"area": float(area(m).mean())} for n, m in maps.items()}}
 
@@ -131,12 +132,13 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         tables.append(Table("Maps of the twins on 512 frames of MinAtar's Breakout", header, rows))
         pictures.append(minatar["picture"])
         told = [
-            "The maps of the real game are those of networks that have learned from a few thousand frames (the dense one: "
-            "128): they show where each architecture can look, and nothing that was learned. Verdicts are about the twins."
+            "The maps of the real game are, but for agents that ship, those of networks that learned from 2,048 steps (the "
+            "dense one: 128): where each architecture can look, and nothing that was learned. Verdicts are about the twins."
         ]
-    rows = [(model_of(n).label, *(found["numbers"][n]["area"] for found in atari.values())) for n in PICTURED]
+    numbers = [found["numbers"] for found in atari.values()]
+    rows = [(model_of(n).label, *(one[n]["area"] for one in numbers)) for n in numbers[0]]
     tables.append(Table("Area of the maps of the paper's networks on 256 frames", ("model", *atari), rows))
-    judged = claims(minatar["numbers"]) if minatar is not None else claims_of_atari(atari["Breakout-v5"]["numbers"])
+    judged = claims(minatar["numbers"]) if minatar is not None else claims_of_atari(numbers[0])
     at.report("Free-lunch saliency, figures 4 and 5: what six architectures attend to", judged, tables,
               [*pictures, *(found["picture"] for found in atari.values())], told)  # fmt: skip
 

@@ -26,11 +26,19 @@ class Frames(NamedTuple):
 
 
 def atari_agents(at: Experiment, network: str, game: str = "Breakout-v5", tiny: bool = False) -> list[Trained]:
-    """Agents of the paper's own network on a real game: at smoke scale after a few thousand frames, else the trained ones."""
+    """Agents of the paper's own network on a real game.
+
+    At smoke scale the one that ships, if one does, else one of a few thousand frames; at the paper's the trained ones.
+    """
+    from rljax_viz import zoo
     from rljax_viz.runs import make_config
 
     if not at.smoke:
         return train(at, model_of(network), game)
+    for name in zoo.names():
+        card = zoo.card(name)
+        if card["network"] == network and card["preset"]["env_id"] == game:
+            return [Trained(Path(f"zoo:{name}"), 0)]
     setting = FEWEST if tiny or network.startswith("dense") else FEW
     place = at.folder.parent / "agents" / f"{game}-{network}"
     return [Trained(trained(place, make_config(game, "ppo", network=network, **setting), at.say), 0)]

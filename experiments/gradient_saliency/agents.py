@@ -17,6 +17,7 @@ class Kind(NamedTuple):
     smoke: dict[str, Any] | None = None
     games: tuple[str, ...] = ("Breakout-v5", "Seaquest-v5")
     steps: int = 13_000_000
+    recurrent: bool = False  #: their maps are of a window of frames, which the tables here do not draw yet
 
 
 MINATAR = "Breakout-MinAtar"
@@ -26,8 +27,8 @@ KINDS = {
     "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
     "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}),
     "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
-    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",)),
-    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",)),
+    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {}, ("Seaquest-v5",), recurrent=True),
+    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {}, ("Seaquest-v5",), recurrent=True),
 }
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
@@ -38,10 +39,11 @@ def available(at: Experiment) -> list[str]:
     """The kinds that can be had at this scale with the algorithms that are here."""
     from rljax_viz.agents import ALGORITHMS
 
-    return [
-        name for name, kind in KINDS.items()
-        if kind.zoo is not None or (kind.algo in ALGORITHMS and (kind.smoke if at.smoke else kind.games))
-    ]  # fmt: skip
+    def can(kind: Kind) -> bool:
+        known = kind.algo in ALGORITHMS and not kind.recurrent
+        return kind.zoo is not None or (known and bool(kind.smoke if at.smoke else kind.games))
+
+    return [name for name, kind in KINDS.items() if can(kind)]
 
 
 def missing(at: Experiment) -> list[str]:

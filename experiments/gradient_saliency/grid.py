@@ -22,13 +22,15 @@ class Cell(NamedTuple):
         return f"{self.method} {self.score}{at}" + (f" t-{self.past}" if self.past else "")
 
 
-def streams(agent: Any) -> tuple[str, str]:
-    """(what is chosen, the other stream): `q:chosen` of value-based agents or `logit:chosen` of others, and `value`."""
+def streams(agent: Any) -> tuple[str, ...]:
+    """(what is chosen, then its parts): `q:chosen`, `value` and `advantage:chosen`, or `logit:chosen` and `value`."""
     import jax
     import jax.numpy as jnp
 
     out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
-    return ("q:chosen" if out.q is not None else "logit:chosen"), "value"
+    parts = {"value": out.value, "advantage:chosen": out.advantage}
+    chosen = "q:chosen" if out.q is not None else "logit:chosen"
+    return (chosen, *(name for name, head in parts.items() if head is not None))
 
 
 def convolutions(agent: Any) -> list[str]:
@@ -43,16 +45,21 @@ def table1(agent: Any) -> list[Cell]:
 
 
 def table2(agent: Any) -> list[Cell]:
-    """Guided backpropagation of both streams; Grad-CAM at every convolution."""
-    chosen, value = streams(agent)
-    both = [Cell("guided_backprop", stream) for stream in (value, chosen)]
-    return [*both, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
+    """Guided backpropagation of every stream; Grad-CAM at every convolution."""
+    chosen, *_ = heads = streams(agent)
+    some = [Cell("guided_backprop", stream) for stream in heads]
+    return [*some, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
 
 
 def table3(agent: Any) -> list[Cell]:
     """Guided backpropagation on the frames before the newest; none for an agent that sees one."""
     chosen = streams(agent)[0]
     return [Cell("guided_backprop", chosen, None, past) for past in range(agent.preset.stack)]
+
+
+def chosen_advantage(out: Any) -> Any:
+    """The advantage of the action that was taken: a score."""
+    return out.advantage[out.action]
 
 
 def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray) -> dict[Cell, np.ndarray]:
@@ -64,7 +71,8 @@ def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray)
     found, channels = {}, obs.shape[-1] // agent.preset.stack
     for cell in dict.fromkeys(cells):
         options = {"layer": cell.layer} if cell.layer else {}
-        explain = FACTORIES[cell.method].factory(record(agent.f), scores.parse(cell.score), **options)
+        score = chosen_advantage if cell.score == "advantage:chosen" else scores.parse(cell.score)
+        explain = FACTORIES[cell.method].factory(record(agent.f), score, **options)
         last = obs.shape[-1] - cell.past * channels
 
         def one(*given: Any, explain: Any = explain, last: int = last) -> Any:

@@ -10,7 +10,10 @@ from experiments.gradient_saliency.agents import METHODS, agent_of, available, g
 from experiments.gradient_saliency.normalisation import over_video
 from experiments.scale import Experiment, Tiny, launch
 
-CAPTION = "Green is positive, red negative. Upper rows: scaled by each frame; lower: by the whole video."
+CAPTION = (
+    "Green is positive, red negative. Above, the full colour is the frame's own largest value; below, that of the video's "
+    "median frame."
+)
 
 
 def write_page(at: Experiment, name: str, game: str, folder: Path, agent: Any, maps: dict[Any, np.ndarray]) -> str:
@@ -37,19 +40,17 @@ def write_page(at: Experiment, name: str, game: str, folder: Path, agent: Any, m
 def write_grid(path: Path, frame: np.ndarray, maps: dict[str, np.ndarray], step: int, title: str) -> str:
     """One moment: every map scaled by its own frame, and below by the whole video. Its file name."""
     from rljax_viz.report.overlay import colours
-    from rljax_viz.report.panels import Sheet, cell_size, columns_for, map_over
+    from rljax_viz.report.panels import Sheet, cell_size, map_over
 
-    columns = columns_for(len(maps) + 1)
-    pad = -(len(maps) + 1) % columns
     labels, pictures = [], []
-    for told, scaled in (("by frame", False), ("by video", True)):
-        labels += ["What the agent sees", *(f"{label}, {told}" for label in maps), *[""] * pad]
+    for told, by_video in (("Scaled by frame", False), ("Scaled by video", True)):
+        labels += [told, *maps]
         pictures.append(colours(frame))
         for values in maps.values():
-            scale = float(np.abs(values).max()) if scaled else None
-            pictures.append(map_over(frame, values[step], 0.6, scale))
-        pictures += [np.full((8, 8, 3), 16, np.uint8)] * pad
-    sheet = Sheet(labels, cell_size(frame, 200), columns, None, title, CAPTION)
+            largest = np.abs(values).max((1, 2))
+            some = largest[largest > 0]
+            pictures.append(map_over(frame, values[step], 0.6, float(np.median(some)) if by_video and len(some) else None))
+    sheet = Sheet(labels, cell_size(frame, 210), len(maps) + 1, None, title, CAPTION)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(pictures).save(path, "PNG", optimize=True)
     return path.name
@@ -58,7 +59,6 @@ def write_grid(path: Path, frame: np.ndarray, maps: dict[str, np.ndarray], step:
 def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     """Page and gallery of one agent, and how well every method's maps lie on what moves."""
     from experiments.gradient_saliency.grid import convolutions, features, maps, nss, stable, table1, table2, table3, upscaled
-    from rljax_viz.report.overlay import colours  # noqa: F401  (pictures need pillow: fail early)
     from rljax_viz.runs.page import make_recording, shortly_before_a_loss
     from rljax_viz.store import Episodes
 

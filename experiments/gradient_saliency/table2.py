@@ -26,7 +26,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     found = maps(agent, table2(agent), obs, np.asarray(episodes.action[:]))
     mask = features(obs, obs.shape[-1] // agent.preset.stack)
     scores = {cell: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in found.items()}
-    chosen, value = streams(agent)
+    heads = streams(agent)
     layers = convolutions(agent)
     own = own_figure(game, obs)
     return {
@@ -36,7 +36,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         "layers": {layer: {cell.method: {"nss": float(np.nanmean(scores[cell])), "stable": stable(scores[cell]),
                                          "inverted": float((scores[cell] < 0).mean())}
                            for cell in found if cell.layer == layer} for layer in layers},
-        "chosen": chosen, "value": value,
+        "action": heads[-1] if "advantage:chosen" in heads else heads[0],
     }  # fmt: skip
 
 
@@ -63,10 +63,10 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
 
     best = [layer(v, 0, "nss") == max(cams["grad_cam"]["nss"] for cams in v["layers"].values()) for v in deep.values()]
     inverted = [layer(v, -1, "inverted") > layer(v, 0, "inverted") for v in deep.values()]
-    own = {k: (v["streams"][v["chosen"]]["own"], v["streams"][v["value"]]["own"])
-           for k, v in found.items() if v["streams"][v["value"]]["own"] is not None}  # fmt: skip
+    own = {k: (v["streams"][v["action"]]["own"], v["streams"]["value"]["own"])
+           for k, v in found.items() if "value" in v["streams"] and v["streams"]["value"]["own"] is not None}  # fmt: skip
     dueling = {k: pair for k, pair in own.items() if k.split()[0] in ("dddqn", "split-attention")}
-    words = "share of strength on the paddle, action against value: "
+    words = "share of strength on the paddle, advantage (or logit) against value: "
     words += "; ".join(f"{k}: {a:.3f} against {b:.3f}" for k, (a, b) in own.items())
     return [
         judge("3, 4.1", "Grad-CAM is best at the first convolution", sum(best) > len(best) / 2 if best else None,

@@ -48,11 +48,13 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         past[f"t-{cell.past}"] = {"then": on(values, then & ~now), "now": on(values, now & ~then)}
     centre = around(newest, mask, 1 if not wide else 4)
     step = len(obs) // 2
-    labels = {cell.label: values for cell, values in found.items()}
-    picture = write_grid(at.folder / f"{game}-{name}.png", obs[step][..., -channels:], labels, step, f"{name} on {game}")
+    labels = {f"frame t-{cell.past}" if cell.past else "frame t, the newest": values for cell, values in found.items()}
+    title = f"{name} on {game}, step {step}: guided backpropagation"
+    picture = write_grid(at.folder / f"{game}-{name}.png", obs[step][..., -channels:], labels, step, title)
     return {
         "feature": on(newest, mask), "ring": on(newest, ring(mask, inner, outer)), "past": past,
         "laplacian": float(np.corrcoef(_thirds(centre).ravel(), LAPLACIAN.ravel())[0, 1]), "around": centre.tolist(),
+        "beside": float(_thirds(centre)[LAPLACIAN < 0].mean()),
         "picture": picture,
     }  # fmt: skip
 
@@ -65,7 +67,7 @@ def _thirds(window: np.ndarray) -> np.ndarray:
 def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     stacked = {k: v for k, v in found.items() if v["past"]}
     rings = [v["feature"] > 0 > v["ring"] for v in found.values()]
-    laplacian = [v["laplacian"] > 0.5 for v in found.values()]
+    laplacian = [v["laplacian"] > 0.5 and v["beside"] < 0 for v in found.values()]
     told = "; ".join(f"{k}: {v['feature']:.2f} on features, {v['ring']:.2f} around" for k, v in found.items())
     then = [one["then"] > 0 for v in stacked.values() for one in v["past"].values()]
     now = [one["now"] < 0 for v in stacked.values() for one in v["past"].values()]
@@ -74,9 +76,10 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     return [
         judge("4.3, Fig. 1", "positive gradients on features are surrounded by negative ones",
               sum(rings) > len(rings) / 2, f"mean value by mean strength: {told}"),
-        judge("4.3, eq. 7", "what surrounds a feature is like a Laplacian mask",
+        judge("4.3, eq. 7", "what surrounds a feature is like a Laplacian mask: positive within, negative on four sides",
               sum(laplacian) > len(laplacian) / 2,
-              "correlation with L1: " + "; ".join(f"{k} {v['laplacian']:.2f}" for k, v in found.items())),
+              "; ".join(f"{k}: correlation with L1 {v['laplacian']:.2f}, mean of the four sides {v['beside']:.2f}"
+                        for k, v in found.items())),
         judge("Fig. 10-12", "on frame t-k the old position of what moves has positive gradients",
               sum(then) > len(then) / 2 if then else None, words or "no agent with stacked frames"),
         judge("Fig. 10-12", "on frame t-k the present position of what moves is wrapped in negative gradients",

@@ -18,7 +18,7 @@ def early_update(at: Experiment, name: str, game: str, tiny: bool) -> tuple[int,
     from rljax_viz.runs.config import RunConfig
 
     run = run_of(at, name, game, tiny)
-    checkpoints = Checkpoints(run, read_only=True, leave_out=make_loop(RunConfig.load(run)).games)
+    checkpoints = Checkpoints(run, read_only=True, leave_out=make_loop(RunConfig.load(run)).apart)
     first = checkpoints.updates()[0]
     checkpoints.close()
     means = curve(run)[1][0]

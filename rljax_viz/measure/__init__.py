@@ -1,6 +1,6 @@
 """Are the maps true? Against human gaze, against each other, decoded keys against actions; and statistics over seeds.
 
-Functions of arrays, which import no method, no network and no environment.
+Functions of arrays, importing no method and no network.
 """
 
 from collections.abc import Callable

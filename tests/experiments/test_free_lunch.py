@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4
+from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4, table5
 from experiments.scale import begin
 
 
@@ -36,12 +36,24 @@ def test_scores_that_are_lower_are_told_so():
     verdicts = {claim.text: claim.verdict for claim in table3.claims(found)}
     assert verdicts["Dense FLS + sum-pooling is lower than Sparse FLS"] == "reproduced"
     assert verdicts["Sparse FLS performs similarly to the baseline (not clearly below it)"] == "reproduced"
+    better = {"game": {"sparse-fls": seeds(10, 11, 12), "sparse-fls-conv1": seeds(20, 21, 22)}}
+    (told,) = (c for c in table3.claims(better) if c.text.startswith("FLS after the first"))
+    assert told.verdict == "not reproduced"  # it does affect performance: for the better
     assert verdicts["1x1 convolutions in the module make little difference"] == "beyond this scale"
+
+
+def test_breakout_without_an_end_is_judged_only_where_both_walls_were_cleared():
+    verdicts = lambda found, why="": [claim.verdict for claim in table5.claims(found, why)]  # noqa: E731
+    assert verdicts({}, "no ale-py") == ["beyond this scale"] * 3
+    game, infinite = table5.GAMES
+    assert verdicts({"nature": {game: [[300, 400]], infinite: [[310, 420]]}}) == ["beyond this scale"] * 3
+    assert verdicts({"nature": {game: [[864, 800]], infinite: [[900, 820]]}}) == ["reproduced"] * 3
+    assert verdicts({"nature": {game: [[864, 800]], infinite: [[999, 1200]]}})[1] == "not reproduced"
 
 
 @pytest.mark.long
 def test_every_table_and_figure_runs(tmp_path):
-    for module in (table2, figure3, table3, figure4, table4):
+    for module in (table2, figure3, table3, figure4, table4, table5):
         name = module.__name__.rpartition(".")[2]
         options = {} if module is table2 else {"tiny": True}
         begin(module.main, tmp_path / name, "smoke", "command", **options)

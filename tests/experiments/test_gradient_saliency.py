@@ -1,0 +1,81 @@
+"""Gradient saliency: its measures on arrays of known answer, and (long) the tiniest setting of every table."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.gradient_saliency import grid, normalisation, table1, table2, table3, table4, targets
+from experiments.scale import begin
+
+
+def test_normalisation_over_frames_hides_how_strong_a_frame_is():
+    maps = np.random.default_rng(0).normal(size=(8, 12, 12)) * np.arange(1, 9)[:, None, None]
+    frame, video = (normalisation.strengths(x) for x in (normalisation.over_frames(maps), normalisation.over_video(maps)))
+    assert np.ptp(frame) < 0.3 * frame.mean() and np.corrcoef(video, np.arange(8))[0, 1] > 0.95
+    x = normalisation.over_video(100 * maps)
+    np.testing.assert_allclose(x, normalisation.over_video(maps), atol=1e-9)
+    np.testing.assert_allclose(x.std(), 0.1, rtol=1e-3)
+    assert normalisation.flashing(np.ones((3, 2, 2))) == 0
+
+
+def test_rings_and_neighbourhoods():
+    mask = np.zeros((1, 9, 9), bool)
+    mask[0, 4, 4] = True
+    assert grid.ring(mask, 0, 1).sum() == 8 and grid.ring(mask, 1, 2).sum() == 16
+    maps = np.zeros((1, 9, 9))
+    maps[0, 3:6, 3:6] = table3.LAPLACIAN
+    window = table3.around(maps, mask, 1)
+    np.testing.assert_allclose(window / window[1, 1] * 4, table3.LAPLACIAN)
+    assert table3.on(maps, mask) > 0 > table3.on(maps, grid.ring(mask, 0, 1))
+
+
+def test_features_are_what_moves():
+    obs = np.zeros((6, 20, 20, 4), np.uint8)
+    obs[:, 15] = 200  # stands still
+    for t in range(6):
+        for k in range(4):
+            obs[t, 5, max(t - 3 + k, 0), k] = 255
+    mask = grid.features(obs, 1)
+    assert mask[1:].sum((1, 2)).tolist() == [1] * 5 and all(mask[t, 5, t] for t in range(1, 6))
+    planes = np.zeros((2, 10, 10, 4), np.uint8)
+    planes[0, 9, 3, 0] = planes[1, 4, 4, 1] = planes[1, 2, 2, 3] = 255  # paddle, ball, brick
+    assert [tuple(p) for p in np.argwhere(grid.features(planes, 4))] == [(0, 9, 3), (1, 4, 4)]
+    assert table2.own_figure("Breakout-MinAtar", planes).sum() == 1 and table2.own_figure("Seaquest-v5", planes) is None
+
+
+def test_edges_and_likeness():
+    frame = np.zeros((1, 6, 6, 1), np.uint8)
+    frame[0, :, 3:] = 10
+    edges = table4.edges(frame, 1)
+    assert (edges[0, :, 2:4] == 10).all() and edges[0, :, [0, 1, 4, 5]].sum() == 0
+    assert table4.alike(edges, -edges) == pytest.approx(1) and np.isnan(table4.alike(edges, edges * 0))
+
+
+def test_the_sum_of_q_is_the_value_s_gradient_and_a_sure_policy_has_none():
+    weights = jax.random.normal(jax.random.key(0), (5, 4, 4, 1))
+
+    def f(params, obs):
+        from rljax_viz.networks import Output
+
+        advantage = jnp.tanh(jnp.tensordot(params, obs, 3))
+        value = (obs**2).sum()
+        logits = jnp.array([20.0, 0, 0, 0, 0]) + advantage
+        return Output(q=value + advantage - advantage.mean(), value=value, logits=logits)
+
+    obs = np.random.default_rng(0).uniform(0.1, 1, (3, 4, 4, 1)).astype(np.float32)
+    assert targets.sum_of_q(f, weights, obs)["difference"] < 1e-5
+    found = targets.behind_softmax(f, weights, obs, np.zeros(3, np.int32))
+    assert found["sure frames"] == 3 and found["sure"] < 1e-3
+
+
+@pytest.mark.long
+def test_every_table_runs(tmp_path):
+    for module in (table1, table2, table3, table4, normalisation, targets):
+        name = module.__name__.rpartition(".")[2]
+        begin(module.main, tmp_path / name, "smoke", "command", tiny=True)
+        text = (tmp_path / name / "report.md").read_text()
+        assert "reproduced" in text
+    page = (tmp_path / "table1" / "Breakout-v5-ppo-atari.html").read_text()
+    assert "guided_backprop of frame t-3" in page
+    assert list((tmp_path / "table4").glob("*.png"))

@@ -97,7 +97,8 @@ def compare(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
             continue
         env = agent.make_env(len(cells))
         changed = play(agent, env, begin_alike(env, list(cells), seed), length)
-        found["same"] += (changed["action"] == known["action"][:length]).mean(0).tolist()
+        alike = (changed["action"] == known["action"][:length]) & changed["alive"]  # of the edited game, while it runs
+        found["same"] += (alike.sum(0) / changed["alive"].sum(0)).tolist()
         found["fetched"] += [
             bool((changed["obs"][:, k, r, c, BRICKS][changed["alive"][:, k]] == 0).any()) for k, (r, c) in enumerate(cells)
         ]

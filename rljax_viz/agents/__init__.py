@@ -3,6 +3,7 @@
 from .acktr import ACKTR, ACKTRMetrics, ACKTRState
 from .advantages import gae
 from .dqn import DOUBLE_DQN, DQN, act, td_target
+from .drqn import DRQN, drqn_loss
 from .idqn import IDQN, diversity_over_actions, diversity_over_batch, idqn_loss, project, upper_bound
 from .minibatches import minibatches
 from .ppo import A2C, PPO, Metrics, TrainState, make_train
@@ -19,6 +20,7 @@ __all__ = [
     "ALGORITHMS",
     "DOUBLE_DQN",
     "DQN",
+    "DRQN",
     "IDQN",
     "PPO",
     "ACKTRMetrics",
@@ -39,6 +41,7 @@ __all__ = [
     "diversity_over_actions",
     "diversity_over_batch",
     "draw",
+    "drqn_loss",
     "find_algorithm",
     "gae",
     "idqn_loss",

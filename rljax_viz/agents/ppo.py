@@ -15,6 +15,7 @@ from ..envs import Env
 from ..transforms import fast_convs
 from .advantages import gae
 from .minibatches import minibatches
+from .recurrent_ppo import is_recurrent, make_recurrent_train
 from .rollout import Episodes, Transition, rollout
 from .train import Train
 
@@ -121,13 +122,16 @@ def ppo_loss(config: PPO, policy, params: Any, batch: Sample, clip: jax.Array) -
 def make_train(config: PPO, env: Env, network: Any) -> Train:
     """`Train(init, update)` of `network` (a linen module: `init`, `apply` of one observation) on `env`.
 
-    Convolutions take the form that is fastest on this backend (`transforms.fast_convs`).
+    A network that remembers learns from whole sequences (`recurrent_ppo.py`). Convolutions take the form that is fastest
+    on this backend (`transforms.fast_convs`).
     Raises ValueError where `config.steps` is less than one update, or the batch does not divide.
     """
     per_update = config.num_steps * env.num_envs
     num_updates = config.steps // per_update
     if num_updates < 1:
         raise ValueError(f"steps={config.steps} is less than one update: {config.num_steps} x {env.num_envs} steps")
+    if is_recurrent(network, env.obs_shape):
+        return make_recurrent_train(config, env, network, ppo_loss, Sample, Metrics)
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
 
     def remaining(update: jax.Array) -> jax.Array:

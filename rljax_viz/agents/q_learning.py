@@ -112,7 +112,7 @@ def pace(config: Any, env: Env) -> tuple[int, int, int]:
 
 
 def refuse_without_q(network: Any, params: Any, obs: jax.Array, algo: str) -> None:
-    """Raises ValueError unless `network` answers with q."""
+    """Raises ValueError unless `network` answers with q; runs nothing."""
     out = jax.eval_shape(network.apply, params, obs)
     if out.q is None:
         raise ValueError(
@@ -138,6 +138,8 @@ def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: st
         obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
         params = network.init(key_net, obs)
         refuse_without_q(network, params, obs, algo)
+        if jax.eval_shape(network.apply, params, obs).carry is not None:
+            raise ValueError(f"{type(network).__name__} remembers, and {algo} does not learn that; take --algo drqn")
         frame = (*env.obs_shape[:-1], env.obs_shape[-1] // stack)
         replay = make_replay(slots, games, frame, timestep.obs.dtype)
         priorities = None if learner.alpha is None else make_priorities(slots * games)

@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import acktr, dqn, idqn
+from . import acktr, dqn, drqn, idqn
 from .acktr import ACKTR
 from .dqn import DOUBLE_DQN, DQN
+from .drqn import DRQN
 from .idqn import IDQN
 from .ppo import A2C, PPO, make_train
 
@@ -34,22 +35,39 @@ _PROCGEN = {  # Hilton et al. 2020
     "anneal": False,
 }  # fmt: skip
 _MINATAR_Q = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 8, "target_every": 250}
-_PLAIN_Q = {"atari": "nature-q", "minatar": "minatar-q"}
-_DUELING = {"atari": "nature-dueling", "minatar": "minatar-dueling"}
-_KEYS = {"atari": "idqn", "minatar": "minatar-idqn"}
+_MINATAR_DRQN = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 16}
 _MINATAR_KEYS = {"learn_start": 5_000, "learn_every": 8, "target_every": 250, "replay_size": 50_000}
 _WHOLE = {"clip_reward": False, "life_loss": False}  # FACTS I7
+_ONE = {"stack": 1}  # the memory keeps what came before
 _MANY = {"minatar": 64, "procgen": 64}
+_WORKERS = {"atari": 16, "minatar": 64}
+#: A3C's objective by synchronous updates of all games at once: no asynchrony, so an A2C of longer rollouts
+A3C = replace(A2C, num_steps=20)
+
+
+def _nets(atari: str, minatar: str) -> dict[str, str]:
+    return {"atari": atari, "minatar": minatar}
+
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(PPO(), make_train, settings={"minatar": _MINATAR, "procgen": _PROCGEN}, num_envs=_MANY),
     "a2c": Algorithm(A2C, make_train, num_envs={"minatar": 64}),
+    "a3c": Algorithm(A3C, make_train, _nets("a3c", "minatar"), num_envs=_WORKERS, views={"atari": {"stack": 3}}),
+    "a3c-lstm": Algorithm(A3C, make_train, _nets("a3c-lstm", "minatar-lstm"), num_envs=_WORKERS, views={"atari": _ONE}),
     "acktr": Algorithm(ACKTR(), acktr.make_train, num_envs={"atari": 32, "minatar": 64}),
-    "dqn": Algorithm(DQN(), dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
-    "double-dqn": Algorithm(DOUBLE_DQN, dqn.make_train, _PLAIN_Q, {"minatar": _MINATAR_Q}),
-    "dddqn": Algorithm(DOUBLE_DQN, dqn.make_train, _DUELING, {"minatar": _MINATAR_Q}),
-    "idqn": Algorithm(IDQN(), idqn.make_train, _KEYS, {"minatar": _MINATAR_KEYS}, views={"atari": _WHOLE}),
-}
+    "dqn": Algorithm(DQN(), dqn.make_train, _nets("nature-q", "minatar-q"), {"minatar": _MINATAR_Q}),
+    "double-dqn": Algorithm(DOUBLE_DQN, dqn.make_train, _nets("nature-q", "minatar-q"), {"minatar": _MINATAR_Q}),
+    "dddqn": Algorithm(DOUBLE_DQN, dqn.make_train, _nets("nature-dueling", "minatar-dueling"), {"minatar": _MINATAR_Q}),
+    "drqn": Algorithm(
+        DRQN(), drqn.make_train, _nets("drqn", "minatar-drqn"), {"minatar": _MINATAR_DRQN}, views={"atari": _ONE}
+    ),
+    "darqn": Algorithm(
+        DRQN(), drqn.make_train, _nets("darqn", "minatar-darqn"), {"minatar": _MINATAR_DRQN}, views={"atari": _ONE}
+    ),
+    "idqn": Algorithm(
+        IDQN(), idqn.make_train, _nets("idqn", "minatar-idqn"), {"minatar": _MINATAR_KEYS}, views={"atari": _WHOLE}
+    ),
+}  # fmt: skip
 
 
 def find_algorithm(name: str) -> Algorithm:

@@ -8,8 +8,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from rljax_viz.networks.a3c import A3C
 from rljax_viz.networks.coinrun import CoinRun
 from rljax_viz.networks.daqn import DAQN
+from rljax_viz.networks.drqn import DRQN, SplitAttention
 from rljax_viz.networks.fls import TWINS, VARIANTS, FreeLunch
 from rljax_viz.networks.idqn import IDQN
 from rljax_viz.networks.minatar import MinAtar
@@ -39,6 +41,14 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "minatar": (MinAtar, {}),
     "minatar-q": (MinAtarQ, {"dueling": False}),
     "minatar-dueling": (MinAtarQ, {"dueling": True}),
+    "a3c": (A3C, {"memory": False, "small": False}),
+    "a3c-lstm": (A3C, {"memory": True, "small": False}),
+    "minatar-lstm": (A3C, {"memory": True, "small": True}),
+    "drqn": (DRQN, {"attends": False, "small": False}),
+    "darqn": (DRQN, {"attends": True, "small": False}),
+    "minatar-drqn": (DRQN, {"attends": False, "small": True}),
+    "minatar-darqn": (DRQN, {"attends": True, "small": True}),
+    "split-attention": (SplitAttention, {}),
     "idqn": (IDQN, {"small": False}),
     "minatar-idqn": (IDQN, {"small": True}),
     "coinrun": (CoinRun, {}),
@@ -66,6 +76,9 @@ ATTENTION: dict[str, dict[str, Any]] = {
     },
 }
 NAMES = tuple(_NETWORKS)
+
+#: networks that remember: `apply(params, obs, carry=None)`, the next carry is in `Output.carry`
+RECURRENT = ("a3c-lstm", "minatar-lstm", "drqn", "darqn", "minatar-drqn", "minatar-darqn")
 _DTYPES = ("float32", "bfloat16")
 
 

@@ -83,3 +83,38 @@ def late_reset(num_envs: int = 16) -> Env:
         return (*held, ~resetting), Timestep(held[1], lie, jnp.where(resetting, no, out.terminated), no, info)
 
     return Env(reset, step, num_envs, env.num_actions, env.obs_shape, env.action_names, env.preset)
+
+
+class TinyMemory(nn.Module):
+    """An LSTM of 16 units over a flat observation; actor and critic, or (`q`) values of actions."""
+
+    num_actions: int
+    q: bool = False
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, carry=None) -> Output:
+        x = obs.reshape(-1).astype(jnp.float32) / 255
+        carry = (jnp.zeros(16), jnp.zeros(16)) if carry is None else carry
+        carry, h = nn.OptimizedLSTMCell(16)(carry, x)
+        if self.q:
+            return Output(q=nn.Dense(self.num_actions)(h), carry=carry)
+        return Output(logits=nn.Dense(self.num_actions)(h), value=nn.Dense(1)(h)[0], carry=carry)
+
+
+def remember_cue(num_envs: int = 16, wait: int = 3) -> Env:
+    """A colour is shown, then nothing for `wait` steps; reward 1 for the action that it named, at the last of them.
+
+    The best return is 1; who forgets gets 1/2.
+    """
+    blank = 5
+
+    def first(key):
+        cue = jax.random.randint(key, (), 0, 2)
+        return jnp.stack([cue, cue])
+
+    def transition(key, x, action):
+        time, cue = x[1] // 2, x[1] % 2
+        done = time == wait
+        return jnp.stack([blank, x[1] + 2]), (done & (action == cue)).astype(jnp.float32), done
+
+    return toy(num_envs, 2, first, transition)

@@ -32,11 +32,12 @@ def _actor_critic(p, x):
     return {"logits": dense(p["logits"], x), "value": dense(p["value"], x)[0]}
 
 
-def _nature_convs(p, obs):
+def _nature_convs(p, obs, flat=True):
     x = np.asarray(obs, np.float64) / 255
     x = relu(conv(p["conv1"], x, 4))
     x = relu(conv(p["conv2"], x, 2))
-    return relu(conv(p["conv3"], x)).reshape(-1)
+    x = relu(conv(p["conv3"], x))
+    return x.reshape(-1) if flat else x
 
 
 def nature(p, obs):
@@ -70,6 +71,65 @@ def minatar_q(p, obs):
 
 def minatar_dueling(p, obs):
     return _dueling(p, relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)).reshape(-1))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(p, x, carry=None):
+    """One step: Hochreiter & Schmidhuber 1997 with a forget gate; the biases are those of the recurrent side."""
+    width = np.shape(p["hi"]["bias"])[0]
+    c, h = (np.zeros(width),) * 2 if carry is None else carry
+    gate = {g: np.asarray(p[f"i{g}"]["kernel"], np.float64).T @ x + dense(p[f"h{g}"], h) for g in "ifgo"}
+    c = sigmoid(gate["f"]) * c + sigmoid(gate["i"]) * np.tanh(gate["g"])
+    return c, sigmoid(gate["o"]) * np.tanh(c)
+
+
+def a3c(p, obs, carry=None, small=False, memory=False):
+    x = np.asarray(obs, np.float64) / 255
+    for layer, stride in (("conv1", 1),) if small else (("conv1", 4), ("conv2", 2), ("conv3", 2)):
+        x = relu(conv(p[layer], x, stride))
+    x = relu(dense(p["fc"], x.reshape(-1)))
+    if not memory:
+        return _actor_critic(p, x)
+    carry = lstm(p["lstm"], x, carry)
+    return {**_actor_critic(p, carry[1]), "carry": carry}
+
+
+def drqn(p, obs, carry=None, small=False, attends=False):
+    x = relu(conv(p["conv1"], np.asarray(obs, np.float64) / 255)) if small else _nature_convs(p, obs, flat=False)
+    found = {}
+    if attends:
+        seen = x @ np.asarray(p["place"]["kernel"], np.float64) + np.asarray(p["place"]["bias"])
+        seen = seen + (0 if carry is None else np.asarray(p["recall"]["kernel"], np.float64).T @ carry[1])
+        w = np.tanh(seen) @ np.asarray(p["attend"]["kernel"], np.float64) + np.asarray(p["attend"]["bias"])
+        found["attention"] = softmax(w[..., 0].reshape(-1)).reshape(w.shape[:2])
+        x = (x * found["attention"][..., None]).sum((0, 1))
+    carry = lstm(p["lstm"], x.reshape(-1), carry)
+    value, raw = dense(p["value"], carry[1])[0], dense(p["advantage"], carry[1])
+    advantage = raw - raw.mean()
+    return {**found, "q": value + advantage, "value": value, "advantage": advantage, "carry": carry}
+
+
+def _stream(p, name, x):
+    for number in (1, 2):
+        both = 0
+        for way, turn in (("forward", 1), ("backward", -1)):
+            carry, out = None, []
+            for row in x[::turn]:
+                carry = lstm(p[f"{name}_{way}{number}"], row, carry)
+                out.append(carry[1])
+            both = both + np.stack(out[::turn])
+        x = both
+    out = np.stack([dense(p[f"{name}_step"], row) for row in x])
+    return out * softmax(np.tanh([dense(p[f"{name}_attend"], row)[0] for row in out]))[:, None]
+
+
+def split_attention(p, obs):
+    rows = [relu(dense(p["fc"], _nature_convs(p, obs[..., t : t + 1]))) for t in range(obs.shape[-1])]
+    value, raw = _stream(p, "value", np.stack(rows)), _stream(p, "advantage", np.stack(rows))
+    return {"q": dense(p["q"], (value + raw - raw.mean(-1, keepdims=True)).sum(0)), "value": value.sum()}
 
 
 def transposed(p, x, stride):
@@ -203,4 +263,16 @@ FORWARD = {
     "minatar-q": minatar_q,
     "minatar-dueling": minatar_dueling,
     "coinrun": coinrun,
+}
+
+#: of networks that remember, and their kin: (params, obs, carry) -> fields
+REMEMBERING = {
+    "a3c": a3c,
+    "a3c-lstm": lambda p, obs, carry: a3c(p, obs, carry, memory=True),
+    "minatar-lstm": lambda p, obs, carry: a3c(p, obs, carry, small=True, memory=True),
+    "drqn": drqn,
+    "darqn": lambda p, obs, carry: drqn(p, obs, carry, attends=True),
+    "minatar-drqn": lambda p, obs, carry: drqn(p, obs, carry, small=True),
+    "minatar-darqn": lambda p, obs, carry: drqn(p, obs, carry, small=True, attends=True),
+    "split-attention": lambda p, obs, carry: split_attention(p, obs),
 }

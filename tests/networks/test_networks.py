@@ -115,14 +115,14 @@ def made(name, shape, num_actions=5, **options):
     return net, params
 
 
-@pytest.fixture(scope="module", params=[name for name in networks.NAMES if name not in TWINS])
+@pytest.fixture(scope="module", params=[name for name in networks.NAMES if name not in (*TWINS, *oracles.REMEMBERING)])
 def case(request):
     net, params = made(request.param, SMALL[request.param])
     return request.param, net, params
 
 
 def test_names():
-    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *KEYED, "coinrun", *ATTENDING, *TWINS)
+    assert networks.NAMES == (*NATURES, "minatar", *MINATAR_Q, *oracles.REMEMBERING, *KEYED, "coinrun", *ATTENDING, *TWINS)
 
 
 @pytest.mark.parametrize(("name", "num_actions"), COUNTS)
@@ -133,7 +133,7 @@ def test_parameter_count(name, num_actions):
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", TAGS)
 def test_tags_and_shapes(name):
     net = networks.make(name, 5)
     obs = jax.ShapeDtypeStruct(FULL[name], jnp.uint8)

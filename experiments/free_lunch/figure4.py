@@ -47,7 +47,8 @@ def write_comparison(
 
     labels, pictures = [], []
     for name, raw, frame, maps, fixations in rows:
-        labels += [f"{name}: {label}" if k == 0 else label for k, label in enumerate(maps)] + ["as the network sees it"]
+        short = [label.replace("Sparse + FLS after ", "FLS after ").replace(" layer", "") for label in maps]
+        labels += [f"{name}: {label}" if k == 0 else label for k, label in enumerate(short)] + ["as the network sees it"]
         labels += [""] * (len(maps) - 1)
         pictures += [raw_with_white(raw, map) for map in maps.values()]
         pictures += [processed(frame, map, fixations) for map in maps.values()]
@@ -132,7 +133,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         tables.append(Table("Maps of the twins on 512 frames of MinAtar's Breakout", header, rows))
         pictures.append(minatar["picture"])
         told = [
-            "The maps of the real game are, but for agents that ship, those of networks that learned from 2,048 steps (the "
+            "The maps of the real game are, but for agents that ship, those of networks that learned from 1,024 steps (the "
             "dense one: 128): where each architecture can look, and nothing that was learned. Verdicts are about the twins."
         ]
     numbers = [found["numbers"] for found in atari.values()]

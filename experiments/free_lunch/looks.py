@@ -10,8 +10,8 @@ from experiments.free_lunch.paper import model_of
 from experiments.scale import Experiment
 from experiments.training import trained
 
-#: a few thousand frames of the real game; of the dense network, a hundred times slower, a few
-FEW = {"steps": 2_048, "num_envs": 8, "seed": 1}
+#: a thousand steps of the real game; of the dense network, a hundred times slower, a few
+FEW = {"steps": 1_024, "num_envs": 8, "seed": 1}
 FEWEST = {"steps": 128, "num_envs": 8, "num_steps": 16, "num_minibatches": 1, "epochs": 1, "seed": 1}
 PLAYER = "zoo:Breakout-v5"  # whose games the untrained ones look at
 
@@ -28,7 +28,7 @@ class Frames(NamedTuple):
 def atari_agents(at: Experiment, network: str, game: str = "Breakout-v5", tiny: bool = False) -> list[Trained]:
     """Agents of the paper's own network on a real game.
 
-    At smoke scale the one that ships, if one does, else one of a few thousand frames; at the paper's the trained ones.
+    At smoke scale the one that ships, if one does, else one of a thousand steps; at the paper's the trained ones.
     """
     from rljax_viz import zoo
     from rljax_viz.runs import make_config

@@ -76,7 +76,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         cells = [f"{np.mean(games[game]):.0f} ± {np.std(games[game]):.0f}" for game in GAMES]
         rows.append((model_of(network).label, *cells, *INFINITE[network]))
     table = Table("Mean and deviation over games", ("model", *GAMES, "paper", "paper, infinite"), rows)
-    notes = ["At smoke scale only the Breakout agent that ships plays, a few games: it seldom clears the second wall."]
+    notes = ["At smoke scale only the Breakout agent that ships plays, a few games: it does not clear the second wall."]
     at.report("Free-lunch saliency, Table 5: Breakout without an end", claims(found, why), [table] if rows else [],
               (), notes if at.smoke else [])  # fmt: skip
 

@@ -9,6 +9,7 @@ from .minibatches import minibatches
 from .ppo import A2C, PPO, Metrics, TrainState, make_train
 from .priorities import Priorities, draw, importance, make_priorities, put
 from .q_learning import QLearning, QMetrics, QState
+from .recurrent_ppo import emptied, is_recurrent
 from .registry import ALGORITHMS, Algorithm, find_algorithm
 from .replay import Batch, Replay, Windows, make_replay, sample, sample_windows
 from .rollout import Transition, rollout
@@ -42,10 +43,12 @@ __all__ = [
     "diversity_over_batch",
     "draw",
     "drqn_loss",
+    "emptied",
     "find_algorithm",
     "gae",
     "idqn_loss",
     "importance",
+    "is_recurrent",
     "make_priorities",
     "make_replay",
     "make_train",

@@ -12,7 +12,6 @@ from rljax_viz.measure.statistics import Interval, interquartile_mean, probabili
 
 #: name on the command line -> function
 METRICS: dict[str, Callable] = {
-    "agreement": agreement,
     "nss": nss,
     "kl_divergence": kl_divergence,
     "shuffled_auc": shuffled_auc,

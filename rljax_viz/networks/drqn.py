@@ -90,7 +90,8 @@ class SplitAttention(nn.Module):
             forward, backward = (
                 nn.RNN(nn.OptimizedLSTMCell(width, name=f"{name}_{way}{number}")) for way in ("forward", "backward")
             )
-            x = nn.Bidirectional(forward, backward, merge_fn=lambda a, b: a + b, name=f"{name}_lstm{number}")(x)
+            both: Any = nn.Bidirectional(forward, backward, merge_fn=lambda a, b: a + b, name=f"{name}_lstm{number}")(x)
+            x = both
         out = nn.Dense(features, name=f"{name}_step")(x)
         weights = jax.nn.softmax(jnp.tanh(nn.Dense(1, name=f"{name}_attend")(out))[:, 0])
         return out * tag(weights, f"attention_{name}")[:, None]

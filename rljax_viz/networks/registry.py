@@ -33,6 +33,8 @@ _EACH_MAP = {
 _TWIN_MAP = {"layer": "attention", "receptive_field": 4, "stride": 2, "padding": 0}
 _DENSE_TWIN_MAP = {"layer": "attention", "receptive_field": 5, "stride": 1, "padding": 2}
 
+_FIRST_TWIN_MAP = {"layer": "attention", "receptive_field": 3, "stride": 1, "padding": 0}
+
 #: name -> (network, the options that make it this one)
 _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "nature": (Nature, {}),
@@ -66,11 +68,13 @@ _NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 ATTENTION: dict[str, dict[str, Any]] = {
     **{name: _SPARSE_MAP for name in ("daqn", "rs", "rs-no-padding", *VARIANTS)},
     **{name: _DENSE_MAP for name, options in VARIANTS.items() if options.get("block") == "dense"},
+    "darqn": _SPARSE_MAP,
     "sparse-fls-conv1": _FIRST_MAP,
     "sparse-fls-each-conv": _EACH_MAP,
     **{name: _TWIN_MAP for name in ("minatar-daqn", "minatar-rs", *TWINS) if name != "minatar-sparse"},
     **{name: _DENSE_TWIN_MAP for name, options in TWINS.items() if options["block"] == "minatar-dense"},
-    "minatar-fls-conv1": {"layer": "attention", "receptive_field": 3, "stride": 1, "padding": 0},
+    "minatar-fls-conv1": _FIRST_TWIN_MAP,
+    "minatar-darqn": _FIRST_TWIN_MAP,
     "minatar-fls-each-conv": {
         "layer": ("attention1", "attention2"), "receptive_field": (3, 2), "stride": (1, 2), "padding": (0, 0),
     },

@@ -21,6 +21,8 @@ from .checkpoints import Checkpoints
 from .config import RunConfig
 from .train import make_loop
 
+MEMORY = "memory"  # columns of a recording: what an agent remembered before a step, a leaf each
+
 
 class Agent(NamedTuple):
     """`f(params, obs) -> Output` of one observation, with convolutions in the form that is fastest here.
@@ -41,6 +43,16 @@ class Agent(NamedTuple):
     dtype: str = "float32"
 
     @property
+    def memory(self) -> Any:
+        """The shapes of what the agent remembers from step to step; None if it does not. Then `f(params, obs, memory)`."""
+        out = jax.eval_shape(self.f, self.params, jnp.zeros(self.obs_shape, jnp.uint8))
+        return getattr(out, "carry", None)
+
+    @property
+    def remembers(self) -> bool:
+        return self.memory is not None
+
+    @property
     def layers(self) -> dict[str, Any]:
         """The tagged layers from first to last, and their shapes."""
         return tags(self.f)(self.params, jnp.zeros(self.obs_shape, jnp.uint8))
@@ -57,7 +69,7 @@ class Agent(NamedTuple):
         check_same_view(preset, self.preset, self.name)
         preset = dataclasses.replace(preset, env_id=like or preset.env_id)
         env = make(preset.env_id, num_envs, preset, recording=recording)
-        if env.action_names != self.action_names:
+        if like is not None and env.action_names != self.action_names:
             raise ValueError(
                 f"{preset.env_id} has the actions {list(env.action_names)}, {self.name} knows {list(self.action_names)}: "
                 "choose a game that is played alike"

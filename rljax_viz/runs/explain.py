@@ -15,7 +15,7 @@ from ..explain import METHODS, explain_many
 from ..store import Episodes, Maps, Report, create_maps, map_name, open_maps, verify
 from ..sweeps import best_tile, map_frames, measure
 from .agent import Agent, load_agent
-from .mapping import data_for, explain_shape, make_explain, scores_for, units
+from .mapping import data_for, explain_shape, make_explain, rest_of, scores_for, units
 
 Watch = Callable[[str, int, int], None]
 MEASURED = 2000  # frames: for fewer, finding the best tile takes longer than it saves
@@ -125,7 +125,7 @@ def estimate_run(
         size = math.prod(job.shape) * np.dtype(dtype).itemsize + 6
         seconds = 0.0
         if todo:
-            given = {"rest": (_actions(episodes),), "key": _key([job]), "tile": tile or default_tile()}
+            given = {"rest": rest_of(agent, episodes), "key": _key([job]), "tile": tile or default_tile()}
             seconds = todo / measure(job.explain, agent.params, episodes.observations, **given)
         found.append(Estimate(job.method, job.score, job.layer, todo, seconds, todo * size / 1e9))
     watch("measuring", len(jobs), len(jobs))
@@ -231,14 +231,9 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options) -> list[_J
     return jobs
 
 
-def _actions(episodes: Episodes) -> Any:
-    """The recorded actions; zeros where none were recorded (`_jobs` refuses the scores that would read them)."""
-    return episodes.action if "action" in episodes else np.zeros(len(episodes), np.int32)
-
-
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job."""
-    explain, rest, key = _merged(jobs), (_actions(episodes),), _key(jobs)
+    explain, rest, key = _merged(jobs), rest_of(agent, episodes), _key(jobs)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
     if tile is None:
         # parts of one job begin at the same moment, and must not measure different things
@@ -305,10 +300,11 @@ def _chosen_rows(agent, episodes, job: _Job, rows, tile, dtype, watch) -> Explai
     """The maps of some rows alone; they are few, and computed in memory."""
     maps = _maps_for(job, episodes, _tile_of(job.path) or tile, dtype)
     todo, speed = rows[~maps.done[rows]], 0.0
+    rest = jax.tree.map(lambda x: x[todo], rest_of(agent, episodes))
     if len(todo):
         values = np.empty((len(todo), *job.shape), np.float32)
         summary = map_frames(
-            job.explain, agent.params, episodes.observations[todo], values, rest=(_actions(episodes)[todo],),
+            job.explain, agent.params, episodes.observations[todo], values, rest=rest,
             key=_key([job]), numbers=todo, tile=tile, progress=functools.partial(watch, job.name),
         )  # fmt: skip
         speed = summary.frames_per_second

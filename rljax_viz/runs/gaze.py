@@ -52,6 +52,8 @@ def evaluate_gaze(
     """
     if tuple(agent.obs_shape) != (84, 84, 4) or agent.preset.padding not in ("zeros", "repeat"):
         raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; gaze is compared for agents of 84x84x4 Atari frames")
+    if agent.remembers:
+        raise ValueError(f"{agent.name} remembers; what it would remember of a person's game is not known to this comparison")
     trials = [trial for trial in trials_in(folder) if _plays(trial, folder, agent.preset.env_id)]
     if not trials:
         raise FileNotFoundError(f"{folder} holds no trial of {agent.preset.env_id}, by its meta_data.csv")

@@ -11,7 +11,7 @@ import numpy as np
 from ..explain import METHODS, attention_map, last_frame, record, rise_masks, scores
 from ..networks import ATTENTION
 from ..store import Episodes
-from .agent import Agent
+from .agent import MEMORY, Agent
 
 VECTORS = ("logits", "q")
 COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
@@ -22,9 +22,9 @@ BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, ra
 def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
     """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
 
-    `explain(key, params, obs, action)` for a random method. `agent.f` with the recorded action; sums over the newest
-    frame's channels, and over those of a layer's map. What a method needs besides (`METHODS[method].needs`) comes in
-    `options`.
+    `explain(key, params, obs, action)` for a random method; behind the action the memory of an agent that remembers.
+    `agent.f` with the recorded action; sums over the newest frame's channels, and over those of a layer's map. What a method
+    needs besides (`METHODS[method].needs`) comes in `options`.
     Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
     """
     if method == BUILT_IN:
@@ -66,7 +66,7 @@ def _attention(agent: Agent, layer: str | None) -> Callable:
         raise ValueError(f"{agent.network} has no attention of its own (they are {have}), and it takes no layer")
     height, width, _ = agent.obs_shape
     explain = attention_map(agent.f, **ATTENTION[agent.network], size=(height, width))
-    return lambda params, obs, action: explain(params, obs)
+    return lambda params, obs, action, *rest: explain(params, obs, *rest)
 
 
 def methods_of(agent: Agent) -> list[str]:
@@ -87,6 +87,23 @@ def scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequenc
     return [name for name in score_names if name in have] or have[:1]
 
 
+def rest_of(agent: Agent, episodes: Episodes) -> tuple:
+    """What `f` takes besides the frame: recorded actions (zeros where none were recorded: scores that
+    would read them are refused before), and of an agent that remembers what it remembered before each step.
+    """
+    actions = episodes.action if "action" in episodes else np.zeros(len(episodes), np.int32)
+    if not agent.remembers:
+        return (actions,)
+    leaves, tree = jax.tree.flatten(agent.memory)
+    names = [f"{MEMORY}{i}" for i in range(len(leaves))]
+    if missing := [name for name in names if name not in episodes]:
+        raise ValueError(
+            f"{agent.name} remembers, and {episodes.path} does not say what ({', '.join(missing)}): record its own games, "
+            "rljax-viz play RUN --record"
+        )
+    return actions, jax.tree.unflatten(tree, [getattr(episodes, name) for name in names])
+
+
 def data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
     """What `METHODS[method].needs`, of the recording: the same for every frame and every call."""
     data: dict[str, Any] = {}
@@ -103,6 +120,7 @@ def data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
 def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None) -> tuple[int, ...]:
     """The shape of one map; runs nothing."""
     args = (agent.params, jnp.zeros(agent.obs_shape, jnp.uint8), jnp.zeros((), jnp.int32))
+    args += (agent.memory,) if agent.remembers else ()
     return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
 
 

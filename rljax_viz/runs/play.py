@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..agents import act
+from ..agents import act, emptied
 from ..envs import Env
 from ..store import create_episodes
-from .agent import Agent
+from .agent import MEMORY, Agent
 
 Watch = Callable[[int, int], None]
 
@@ -32,24 +32,33 @@ EPSILON = 0.05  # part of random actions of an agent that has q-values and no po
 def _acting(agent: Agent, env: Env, greedy: bool, epsilon: float, chunk: int, see: Callable) -> Callable:
     """`(params, env_state, timestep, key) -> carry, see(timestep, out, action, moved)[chunk ...]`, compiled.
 
-    Actions are drawn from the policy; where there are q-values instead, the best one, or with `epsilon` any.
+    Actions are drawn from the policy; where there are q-values instead, the best one, or with `epsilon` any. An agent's
+    memory (None of one without) is emptied where an episode began; `see` is given what it held before the step.
     """
-    policy = jax.vmap(agent.f, (None, 0))
+    policy = jax.vmap(agent.f, (None, 0)) if not agent.remembers else jax.vmap(agent.f, (None, 0, 0))
 
     def one(params, carry, key):
-        env_state, timestep = carry
-        out = policy(params, timestep.obs)
+        env_state, timestep, memory, fresh = carry
+        memory = emptied(memory, fresh)
+        out = policy(params, timestep.obs, *([memory] if agent.remembers else []))
         if out.logits is None:
             action = act(key, out.q, 0.0 if greedy else epsilon)
         else:
             action = out.logits.argmax(-1) if greedy else jax.random.categorical(key, out.logits)
         env_state, moved = env.step(env_state, action)
-        return (env_state, moved), see(timestep, out, action, moved)
+        fresh = moved.info.episode_end | ~moved.info.valid
+        return (env_state, moved, getattr(out, "carry", None), fresh), see(timestep, out, action, moved, memory)
 
     def play(params, carry, key):
         return jax.lax.scan(lambda c, k: one(params, c, k), carry, jax.random.split(key, chunk))
 
     return jax.jit(play)
+
+
+def _begin(agent: Agent, env: Env, key: jax.Array) -> tuple:
+    """New games, and empty memories: what the first step of `_acting` takes."""
+    memory = jax.tree.map(lambda x: jnp.zeros((env.num_envs, *x.shape), x.dtype), agent.memory)
+    return (*jax.jit(env.reset)(key), memory, jnp.ones(env.num_envs, bool))
 
 
 def evaluate(
@@ -69,8 +78,8 @@ def evaluate(
     env = env or agent.make_env(min(episodes, 32))
     quota = math.ceil(episodes / env.num_envs)
     key, key_reset = jax.random.split(jax.random.key(seed))
-    play = _acting(agent, env, greedy, epsilon, 128, lambda t, out, action, moved: moved.info[2:5])
-    carry = jax.jit(env.reset)(key_reset)
+    play = _acting(agent, env, greedy, epsilon, 128, lambda t, out, action, moved, memory: moved.info[2:5])
+    carry = _begin(agent, env, key_reset)
     returns: list[list[float]] = [[] for _ in range(env.num_envs)]
     lengths: list[list[int]] = [[] for _ in range(env.num_envs)]
     while (done := sum(min(len(r), quota) for r in returns)) < quota * env.num_envs:
@@ -100,8 +109,9 @@ def record(
 ) -> Path:
     """Plays `episodes` whole games (or `max_steps` steps) and writes every step to `run/episodes.zarr`; gives its path.
 
-    A row is what the agent saw, did and got: the single newest frame, value, logits, action, unclipped reward; of
-    Atari also the colour frame, the 128 bytes of RAM and the lives, all of the moment that the agent saw.
+    A row is what the agent saw, did and got: the single newest frame, value, logits, action, unclipped reward; what it
+    remembered before (`memory0`, ..., of an agent that does); of Atari also the colour frame, the 128 bytes of RAM and the
+    lives, all of the moment that the agent saw.
     With `overwrite` the old recording goes, and with it the maps that belonged to it.
     Raises FileExistsError where recorded episodes are and `overwrite` is False.
     """
@@ -144,18 +154,19 @@ def _blocks(agent: Agent, env: Env, greedy: bool, epsilon: float, seed: int) -> 
     """Endless blocks of rows of one game after another; steps on which the game only reset are left out."""
     channels = env.obs_shape[-1] // env.preset.stack
 
-    def see(timestep, out, action, moved) -> dict[str, Any]:
+    def see(timestep, out, action, moved, memory) -> dict[str, Any]:
         heads = {"value": out.value, "logits": out.logits, "q": out.q}
         row = {
             "frames": timestep.obs[..., -channels:], "action": action.astype(jnp.int32), "reward": moved.reward,
             "terminated": moved.terminated, "truncated": moved.truncated, "valid": moved.info.valid,
             **{name: head for name, head in heads.items() if head is not None}, **timestep.info.extra,
+            **{f"{MEMORY}{i}": leaf for i, leaf in enumerate(jax.tree.leaves(memory))},
         }  # fmt: skip
         return {name: value[0] for name, value in row.items()}
 
     key, key_reset = jax.random.split(jax.random.key(seed))
     play = _acting(agent, env, greedy, epsilon, 32, see)
-    carry = jax.jit(env.reset)(key_reset)
+    carry = _begin(agent, env, key_reset)
     episode, starting = 0, True
     while True:
         key, key_play = jax.random.split(key)

@@ -32,7 +32,7 @@ def questions(net, params, obs):
     out = jax.eval_shape(net.apply, params, obs)
     if out.q is None:
         return ACTOR_CRITIC, scores.chosen_logit
-    return ["q:3", "q:greedy"] if out.value is None else DUEL, scores.chosen_q
+    return ["q:3", "q:greedy"] if out.advantage is None else DUEL, scores.chosen_q
 
 
 NAMED = [pytest.param(name, False, marks=[] if name in COVERING else [pytest.mark.slow]) for name in SHAPES]

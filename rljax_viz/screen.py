@@ -126,6 +126,25 @@ def print_agreement(found: list[Any]) -> None:
     Console().print(table)
 
 
+def print_health(checkups: list[Any]) -> None:
+    """The newest checkpoint's findings, and what the first one's numbers were."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    first, last = checkups[0], checkups[-1]
+    before = {(one.check, one.where): one.number for one in first.findings} if len(checkups) > 1 else {}
+    when = "now" if last.update is None else f"update {last.update}"
+    table = Table("check", "where", *([f"update {first.update}"] if before else []), when, "", "what it says")
+    colour = {"ok": "green", "look": "yellow", "fault": "red"}
+    for one in last.findings:
+        old = [f"{before.get((one.check, one.where), float('nan')):.3g}"] if before else []
+        verdict = f"[{colour[one.verdict]}]{one.verdict}[/]"
+        table.add_row(one.check, escape(one.where), *old, f"{one.number:.3g}", verdict, one.says)
+    Console().print(table)
+    print(f"{len(last.faults)} faults" if last.faults else "no fault")
+
+
 def print_agents(cards: dict[str, dict[str, Any]]) -> None:
     """The agents of the zoo, by their cards."""
     from rich.console import Console

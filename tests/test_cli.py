@@ -15,7 +15,8 @@ def rljax_viz(*arguments: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
-COMMANDS = ("demo", "train", "play", "explain", "report", "verify", "gaze", "compare", "import", "export", "zoo", "doctor")
+COMMANDS = ("demo", "train", "play", "explain", "report", "verify", "gaze", "compare", "health", "import", "export", "zoo")
+COMMANDS += ("doctor",)
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():

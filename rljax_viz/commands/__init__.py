@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from .exchanging import export_games, import_games
 from .explaining import explain, verify
-from .measuring import compare, gaze
+from .measuring import compare, gaze, health
 from .playing import play, zoo
 from .showing import demo, doctor, report
 from .training import train
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable] = {
     "verify": verify,
     "gaze": gaze,
     "compare": compare,
+    "health": health,
     "import": import_games,
     "export": export_games,
     "zoo": zoo,
@@ -33,6 +34,7 @@ __all__ = [
     "explain",
     "export_games",
     "gaze",
+    "health",
     "import_games",
     "play",
     "report",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from ..screen import bars, print_agreement, print_gaze
+from ..screen import bars, print_agreement, print_gaze, print_health
 
 
 def gaze(
@@ -54,3 +54,23 @@ def compare(
         found = compare_run(load_agent(agent or run), run, names, score, **options, watch=watch)
     print_agreement(found)
     print(f"also in {run / 'compare.json'}")
+
+
+def health(
+    agent: Annotated[Positional[str], arg(metavar="RUN", help="a run (all its checkpoints), zoo:NAME, module:function")],
+    frames: Annotated[int, arg(help="steps that are played, at random, and shown to the network")] = 256,
+    seed: int = 0,
+) -> None:
+    """Ask whether a network can learn: do gradients reach every layer, do units fire, are streams and stacks right?
+
+    Finds what a reward shows late or never. Exit status 1 where the newest checkpoint has a fault.
+
+    Example: rljax-viz health runs/Breakout-MinAtar-ppo-minatar-0
+    """
+    from ..runs import check_health
+
+    with bars() as watch:
+        checkups = check_health(agent, frames=frames, seed=seed, watch=watch)
+    print_health(checkups)
+    if checkups[-1].faults:
+        raise SystemExit(1)

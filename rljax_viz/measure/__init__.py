@@ -1,4 +1,4 @@
-"""Are the maps true? Against human gaze, against each other, decoded keys against actions; and statistics over seeds.
+"""Are the maps true? Against human gaze, against each other; is the network learning? And statistics over seeds.
 
 Functions of arrays, importing no method and no network.
 """
@@ -8,6 +8,15 @@ from collections.abc import Callable
 from rljax_viz.measure.agreement import agreement, image_space_action
 from rljax_viz.measure.correlation import pearson, ranks, spearman
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
+from rljax_viz.measure.health import (
+    Finding,
+    dead_units,
+    frames_used,
+    guided_focus,
+    merged_streams,
+    reached,
+    stacking,
+)
 from rljax_viz.measure.statistics import Interval, interquartile_mean, probability_of_improvement, stratified_bootstrap
 
 #: name on the command line -> function
@@ -22,17 +31,24 @@ METRICS: dict[str, Callable] = {
 
 __all__ = [
     "METRICS",
+    "Finding",
     "Interval",
     "agreement",
+    "dead_units",
+    "frames_used",
+    "guided_focus",
     "image_space_action",
     "interquartile_mean",
     "kl_divergence",
+    "merged_streams",
     "nss",
     "pearson",
     "probability_of_improvement",
     "ranks",
+    "reached",
     "shuffled_auc",
     "shuffled_auc_expected",
     "spearman",
+    "stacking",
     "stratified_bootstrap",
 ]

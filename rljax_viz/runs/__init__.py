@@ -10,6 +10,7 @@ from .exchange import export_recording, import_recording
 from .explain import Estimate, Explained, estimate_run, explain_part, explain_run, sum_of_parts, verify_run
 from .export import export_agent
 from .gaze import GAZE_METRICS, GazeScore, evaluate_gaze
+from .health import Checkup, check_health, examine
 from .mapping import make_explain, methods_of
 from .metrics import read_metrics
 from .page import eventful_steps, report_run
@@ -26,6 +27,7 @@ __all__ = [
     "Agent",
     "Agreement",
     "Checkpoints",
+    "Checkup",
     "Demo",
     "Estimate",
     "Evaluation",
@@ -36,6 +38,7 @@ __all__ = [
     "Progress",
     "Run",
     "RunConfig",
+    "check_health",
     "choose_steps",
     "compare_run",
     "default_network",
@@ -44,6 +47,7 @@ __all__ = [
     "evaluate",
     "evaluate_gaze",
     "eventful_steps",
+    "examine",
     "explain_part",
     "explain_run",
     "export_agent",

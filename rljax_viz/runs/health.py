@@ -1,0 +1,90 @@
+"""Is an agent's network learning? Every check of `measure.health`, over the checkpoints of a run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..explain import scores
+from ..measure.health import Finding, dead_units, frames_used, guided_focus, merged_streams, reached, stacking
+from .agent import Agent, load_agent
+from .checkpoints import Checkpoints
+
+
+class Checkup(NamedTuple):
+    """What was found at one checkpoint; `update` is None for an agent that has only one."""
+
+    update: int | None
+    findings: list[Finding]
+
+    @property
+    def faults(self) -> list[Finding]:
+        return [one for one in self.findings if one.verdict == "fault"]
+
+
+def watched(agent: Agent, steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`steps` steps of one game after another, as the agent sees them while it acts at random: obs[T H W C], begins[T]."""
+    env = agent.make_env(1)
+
+    def one(carry: Any, key: jax.Array) -> tuple[Any, Any]:
+        state, timestep, begins = carry
+        action = jax.random.randint(key, (1,), 0, env.num_actions)
+        state, moved = env.step(state, action)
+        return (state, moved, moved.info.episode_end | ~moved.info.valid), (timestep.obs[0], begins[0])
+
+    key_reset, key = jax.random.split(jax.random.key(seed))
+    begin = (*jax.jit(env.reset)(key_reset), jnp.ones(1, bool))
+    rows = jax.jit(lambda carry: jax.lax.scan(one, carry, jax.random.split(key, steps))[1])(begin)
+    obs, begins = map(np.asarray, rows)
+    return obs, begins
+
+
+def examine(agent: Agent, obs: np.ndarray, begins: np.ndarray) -> list[Finding]:
+    """Every check of one agent on obs[T H W C], steps in a row; begins[T] says where games begin.
+
+    Raises ValueError for an agent that remembers: its answers to single frames say little.
+    """
+    if agent.remembers:
+        raise ValueError(f"{agent.name} remembers from step to step; health is checked of agents that see stacks")
+    channels = agent.obs_shape[-1] // agent.preset.stack
+    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
+    score = scores.value if out.value is not None else scores.greedy_q
+    some = obs[np.linspace(0, len(obs) - 1, min(len(obs), 64)).astype(int)]
+    found = stacking(obs, channels, begins) + merged_streams(agent.f, agent.params, some)
+    found += reached(agent.f, agent.params, some[:16]) + dead_units(agent.f, agent.params, some)
+    found += frames_used(agent.f, score, agent.params, some, channels)
+    return found + guided_focus(agent.f, score, agent.params, obs[:64], channels)
+
+
+def check_health(
+    source: str | Path,
+    *,
+    frames: int = 256,
+    seed: int = 0,
+    watch: Callable[[str, int, int], None] = lambda what, done, all: None,
+) -> list[Checkup]:
+    """The checkups of every kept checkpoint of a run, oldest first (of an agent that is no run: one), on the same frames.
+
+    Written to `health.json` in the run's directory.
+    """
+    run = Path(source)
+    updates: list[int | None] = [None]
+    if (run / "config.json").exists():
+        checkpoints = Checkpoints(run, read_only=True)
+        updates = list(checkpoints.updates()) or [None]
+        checkpoints.close()
+    found, shown = [], None
+    for done, update in enumerate(updates):
+        watch("checkpoints", done, len(updates))
+        agent = load_agent(source, update=update)
+        shown = shown or watched(agent, frames, seed)
+        found.append(Checkup(update, examine(agent, *shown)))
+    watch("checkpoints", len(updates), len(updates))
+    if run.is_dir():
+        told = [{"update": one.update, "findings": [f._asdict() for f in one.findings]} for one in found]
+        (run / "health.json").write_text(json.dumps(told, indent=1) + "\n")
+    return found

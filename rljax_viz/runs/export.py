@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import zoo
 from .agent import Agent, load_agent, parameter_hash
-from .play import evaluate
+from .play import EPSILON, evaluate
 
 
 def export_agent(
@@ -36,13 +38,20 @@ def _card(agent: Agent, shipped: Agent, name: str, command: str, score: Any, see
         "score": {
             "mean": round(float(score.returns.mean()), 2), "std": round(float(score.returns.std(ddof=1)), 2),
             "min": float(score.returns.min()), "max": float(score.returns.max()), "episodes": len(score.returns),
-            "policy": "greedy" if greedy else "stochastic", "evaluation_seed": seed,
+            "policy": _policy(agent, greedy), "evaluation_seed": seed,
             "mean_length": round(float(score.lengths.mean()), 1),
         },
         "checkpoint": parameter_hash(shipped.params), "action_names": list(agent.action_names),
         "obs_shape": list(agent.obs_shape), "preset": agent.preset.to_json(), "algorithm": config["algorithm"],
         "num_envs": config["num_envs"], "version": config["version"],
     }  # fmt: skip
+
+
+def _policy(agent: Agent, greedy: bool) -> str:
+    """How actions were chosen, in words."""
+    out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
+    chosen = "stochastic" if out.logits is not None else f"epsilon {EPSILON:g}"
+    return "greedy" if greedy else chosen
 
 
 def commit() -> str:

@@ -3,11 +3,9 @@
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
 from rljax_viz.explain.contract import Explain, Network, Score, as_float, evaluate, full_baseline
-from rljax_viz.explain.path import path_gradient, quadrature
-from rljax_viz.transforms import linear_prefix
+from rljax_viz.explain.path import quadrature, straight_gradient
 
 
 def integrated_gradients(
@@ -33,12 +31,7 @@ def integrated_gradients(
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
         obs = as_float(obs)
         start = full_baseline(baseline, obs)
-        z_start, tail = linear_prefix(f)(params, start, *rest)
-        # Affine: its pullback is the same at every point of the path, so it is applied once, to the summed slopes.
-        z_obs, pullback = jax.vjp(lambda x: linear_prefix(f)(params, x, *rest)[0], obs)
-        step = jax.tree.map(jnp.subtract, z_obs, z_start)
-        slope = path_gradient(lambda z: evaluate(score, tail(z)), z_start, step, nodes, weights)
-        (slope,) = pullback(jax.tree.map(lambda s, z: s.astype(z.dtype), slope, z_obs))
+        slope = straight_gradient(lambda x: evaluate(score, f(params, x, *rest)), start, obs, nodes, weights)
         return (obs - start) * slope
 
     return explain

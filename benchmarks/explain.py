@@ -34,7 +34,7 @@ from peers.nature_torch import Nature, copy_weights
 
 from rljax_viz import explain, networks
 from rljax_viz.explain import scores
-from rljax_viz.transforms import fast_convs
+from rljax_viz.transforms import fast_convs, fuse
 
 OURS: dict[str, Callable] = {
     "gradient": explain.gradient,
@@ -82,7 +82,7 @@ def make_weights(net: Any) -> Any:
 
 def our_ways(name: str, net: Any, params: Any, frames: np.ndarray, batches: list[int]) -> list[Way]:
     """What sweeps.map_frames compiles, at several tile sizes."""
-    program = jax.jit(jax.vmap(OURS[name](fast_convs(net.apply), scores.value), (None, 0)))
+    program = jax.jit(fuse(jax.vmap(OURS[name](fast_convs(net.apply), scores.value), (None, 0))))
     return [Way(lambda n=n: np.asarray(program(params, frames[:n])), n, {"batch": n}) for n in batches]
 
 

@@ -30,7 +30,7 @@ from explain import MANY_PASSES, OURS, make_weights
 
 from rljax_viz import networks
 from rljax_viz.explain import scores
-from rljax_viz.transforms import at_layer, fast_convs
+from rljax_viz.transforms import at_layer, fast_convs, fuse
 
 # Multiply-adds of a frame. Pixels of the output x taps x channels in x channels out; the value's head has 512.
 LAYERS = {
@@ -54,7 +54,7 @@ BY_HAND = {
     "guided_grad_cam_conv1": 2 * WHOLE + ABOVE_CONV2,
     "integrated_gradients_10": 2 * BELOW_CONV1 + 10 * 2 * ABOVE_CONV1,
     "integrated_gradients_50": 2 * BELOW_CONV1 + 50 * 2 * ABOVE_CONV1,
-    "layer_integrated_gradients_conv3": WHOLE - ABOVE_CONV3 + 10 * 2 * ABOVE_CONV3,
+    "layer_integrated_gradients_conv3": WHOLE + 2 * LAYERS["fc"] + 20 * LAYERS["value"],  # fc: twice forward, once back
     "smooth_grad_16": 16 * 2 * WHOLE,
     "occlusion_8_4": 401 * WHOLE,
     "perturbation_289": 290 * WHOLE,
@@ -86,8 +86,8 @@ def parts(net: Any, params: Any, frames: np.ndarray) -> dict[str, Callable[[], A
     """Programs that hold one part of a gradient each, of the same tile."""
     layers = {"conv1": (84, 4, 4), "conv2": (20, 32, 2), "conv3": (9, 64, 1)}
     f, plain = fast_convs(net.apply), jax.vmap(fast_convs(net.apply), (None, 0))
-    whole = jax.jit(jax.vmap(OURS["gradient"](f, scores.value), (None, 0)))
-    forward = jax.jit(lambda params, obs: plain(params, obs).value)
+    whole = jax.jit(fuse(jax.vmap(OURS["gradient"](f, scores.value), (None, 0))))
+    forward = jax.jit(fuse(lambda params, obs: plain(params, obs).value))
     scaled = jax.jit(lambda obs: obs.astype(jnp.float32) / 255)
     p, n = params["params"], len(frames)
 
@@ -98,7 +98,7 @@ def parts(net: Any, params: Any, frames: np.ndarray) -> dict[str, Callable[[], A
         return x.reshape(n, -1) @ p["fc"]["kernel"] @ p["value"]["kernel"]
 
     bare, tail = jax.jit(fast_convs(convs_alone)), jax.vmap(lambda h: at_layer(f, "conv1")(params, frames[0])[1](h).value)
-    above, h = jax.jit(tail), jax.random.normal(jax.random.key(3), (n, 20, 20, 32))
+    above, h = jax.jit(fuse(tail)), jax.random.normal(jax.random.key(3), (n, 20, 20, 32))
     hidden = jax.random.normal(jax.random.key(0), (n, 3136))
     fc = jax.jit(lambda h: jax.nn.relu(h @ p["fc"]["kernel"] + p["fc"]["bias"][None]))
     maps = whole(params, frames)
@@ -158,7 +158,7 @@ def main() -> None:
     sides: dict[str, Callable[[], float]] = {f"product, {side}": call for side, call in rates.items()}
     for name in args.methods:
         tile = frames[:4] if name in MANY_PASSES else frames
-        program = jax.jit(jax.vmap(OURS[name](fast_convs(net.apply), scores.value), (None, 0)))
+        program = jax.jit(fuse(jax.vmap(OURS[name](fast_convs(net.apply), scores.value), (None, 0))))
         sides[name] = timed(lambda p=program, x=tile: np.asarray(p(params, x)), len(tile), args.seconds)
     found = fair.take_turns(sides, args.rounds)
     rate = max(statistics.median(found[f"product, {side}"]) for side in rates)

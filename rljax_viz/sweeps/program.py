@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from rljax_viz.store import encode
+from rljax_viz.transforms import fuse
 
 ONE = ""  # the name of the map of an explain that returns one array
 
@@ -36,7 +37,7 @@ def _compiled(explain: Callable, random: bool, mesh: jax.sharding.Mesh, stored: 
         return _named(_call(explain, params, obs, rest, jax.random.fold_in(key, number) if random else None))
 
     def tiled(*args):
-        maps = jax.vmap(one, in_axes=(0, 0, 0, None, None))(*args)
+        maps = fuse(jax.vmap(one, in_axes=(0, 0, 0, None, None)))(*args)
         # each map is finished before it is looked at twice: XLA would rather compute parts of it again
         coded = {name: encode(jax.lax.optimization_barrier(maps[name]), dtype, jnp) for name, dtype in stored}
         return {name: parts for name, (parts, _) in coded.items()}, {name: finite for name, (_, finite) in coded.items()}

@@ -7,6 +7,7 @@ in two, make its convolutions fast. Each returns a function of the same argument
 They stage `f` and walk its equations: through jit, remat, scan, cond and while_loop, on linen, nnx, equinox, haiku or
 plain functions. Sharp edges:
 
+- `fuse` comes last, on a program that is differentiated and batched already.
 - They act on the forward program: `grad(guided(f))`, never `guided(grad(f))`, whose backward pass stands already. That is
   an error wherever it can be seen; it is seen by the names that jax gives to differentiated equations.
 - A ReLU is `jax.nn.relu`, `nn.relu`, `nnx.relu` or `jnp.maximum(x, 0)`; not `where(x > 0, x, 0)`, `x * (x > 0)`, relu6 or
@@ -28,6 +29,7 @@ from rljax_viz.transforms._interpret import Rule, bind
 from rljax_viz.transforms.at_layer import at_layer
 from rljax_viz.transforms.channel_slope import channel_slope
 from rljax_viz.transforms.fast_convs import ConvReport, conv_report, fast_convs
+from rljax_viz.transforms.fuse import fuse
 from rljax_viz.transforms.linear_prefix import linear_prefix
 from rljax_viz.transforms.pairs import rescaled
 from rljax_viz.transforms.relevance import epsilon_rule, z_plus_rule
@@ -46,6 +48,7 @@ __all__ = [
     "deconv",
     "epsilon_rule",
     "fast_convs",
+    "fuse",
     "guided",
     "intervene",
     "linear_prefix",

@@ -29,7 +29,7 @@ constexpr size_t kMostPrimitives = 512;  // one a shape: enough for any program,
 // What stands ready to run. `w` holds the weights in the layout that oneDNN prefers, where it is not the plain one.
 struct Ready {
   dnnl::primitive primitive, reorder;
-  memory x, w, w_plain, y;
+  memory x, w, w_plain, y, bias;
   int arg_x = 0, arg_w = 0, arg_y = 0;
   bool reordered = false;
 };
@@ -79,11 +79,20 @@ memory::data_type Type(const ffi::AnyBuffer &a) {
   return a.element_type() == ffi::DataType::BF16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
+// max(0, what is computed), as a last step of a primitive
+dnnl::primitive_attr Rectified() {
+  dnnl::post_ops ops;
+  ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(ops);
+  return attributes;
+}
+
 Dims Shape(const ffi::AnyBuffer &a) { return Dims(a.dimensions().begin(), a.dimensions().end()); }
 
-// x[n h w c], w[kh kw c/g o], y[n oh ow o], all dense and row-major
+// x[n h w c], w[kh kw c/g o], y[n oh ow o], all dense and row-major; `rectified`: the result is max(0, y + bias[o])
 Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory::data_type type, Ints strides,
-               Ints padding, Ints dilation, int64_t groups) {
+               Ints padding, Ints dilation, int64_t groups, bool rectified) {
   using Desc = memory::desc;
   const auto any = memory::format_tag::any, nhwc = memory::format_tag::nhwc;
   const int64_t kh = w[0], kw = w[1], c = w[2], o = w[3];
@@ -98,7 +107,15 @@ Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory
                                                     y_desc, stride, dilate, low, high);
   Ready r;
   Desc preferred;
-  if (role == kResult) {
+  if (rectified) {
+    const Desc bias({o}, type, memory::format_tag::x);
+    dnnl::convolution_forward::primitive_desc whole(Engine(), dnnl::prop_kind::forward_inference, direct, x_desc, free,
+                                                    bias, y_desc, stride, dilate, low, high, Rectified());
+    preferred = whole.weights_desc();
+    r.primitive = dnnl::convolution_forward(whole);
+    r.bias = memory(bias, Engine(), nullptr);
+    r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DST;
+  } else if (role == kResult) {
     preferred = forward.weights_desc();
     r.primitive = dnnl::convolution_forward(forward);
     r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DST;
@@ -126,12 +143,18 @@ Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory
   return r;
 }
 
-// a[m k] or its transpose, times b[k n] or its transpose
-Ready MakeDot(int64_t m, int64_t k, int64_t n, bool a_turned, bool b_turned, memory::data_type type) {
+// a[m k] or its transpose, times b[k n] or its transpose; `rectified`: the result is max(0, y + bias[n])
+Ready MakeDot(int64_t m, int64_t k, int64_t n, bool a_turned, bool b_turned, memory::data_type type, bool rectified) {
   const auto ab = memory::format_tag::ab, ba = memory::format_tag::ba;
   const memory::desc a({m, k}, type, a_turned ? ba : ab), b({k, n}, type, b_turned ? ba : ab), y({m, n}, type, ab);
+  const memory::desc bias({1, n}, type, ab);
   Ready r;
-  r.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(Engine(), a, b, y));
+  if (rectified) {
+    r.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(Engine(), a, b, bias, y, Rectified()));
+    r.bias = memory(bias, Engine(), nullptr);
+  } else {
+    r.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(Engine(), a, b, y));
+  }
   r.x = memory(a, Engine(), nullptr);
   r.w_plain = memory(b, Engine(), nullptr);
   r.y = memory(y, Engine(), nullptr);
@@ -150,17 +173,24 @@ ffi::Error Guarded(int64_t threads, Body body) {
   return ffi::Error::Success();
 }
 
-ffi::Error Conv(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> out, int64_t role, Ints strides,
-                Ints padding, Ints dilation, int64_t groups, int64_t threads) {
+void AddBias(Ready &r, const ffi::AnyBuffer *bias, std::unordered_map<int, memory> &operands) {
+  if (!bias) return;
+  r.bias.set_data_handle(bias->untyped_data());
+  operands[DNNL_ARG_BIAS] = r.bias;
+}
+
+// `bias` null: the bare convolution
+ffi::Error RunConv(ffi::AnyBuffer a, ffi::AnyBuffer b, const ffi::AnyBuffer *bias, ffi::Result<ffi::AnyBuffer> out,
+                   int64_t role, Ints strides, Ints padding, Ints dilation, int64_t groups, int64_t threads) {
   return Guarded(threads, [&] {
     const Dims da = Shape(a), db = Shape(b), dr = Shape(*out);
-    Dims key{0, role, groups, threads, static_cast<int64_t>(a.element_type())};
+    Dims key{bias ? 2 : 0, role, groups, threads, static_cast<int64_t>(a.element_type())};
     for (const Dims *d : {&da, &db, &dr}) key.insert(key.end(), d->begin(), d->end());
     for (const Ints *d : {&strides, &padding, &dilation}) key.insert(key.end(), d->begin(), d->end());
     Ready &r = Primitives().Get(key, [&] {
       const Dims &x = role == kInput ? dr : da, &w = role == kWeights ? dr : db;
       const Dims &y = role == kResult ? dr : role == kInput ? da : db;
-      return MakeConv(role, x, w, y, Type(a), strides, padding, dilation, groups);
+      return MakeConv(role, x, w, y, Type(a), strides, padding, dilation, groups, bias != nullptr);
     });
     void *pa = a.untyped_data(), *pb = b.untyped_data(), *pr = out->untyped_data();
     r.x.set_data_handle(role == kInput ? pr : pa);
@@ -169,25 +199,51 @@ ffi::Error Conv(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> 
     std::unordered_map<int, memory> from_plain{{DNNL_ARG_FROM, r.w_plain}, {DNNL_ARG_TO, r.w}};
     std::unordered_map<int, memory> to_plain{{DNNL_ARG_FROM, r.w}, {DNNL_ARG_TO, r.w_plain}};
     if (r.reordered && role != kWeights) r.reorder.execute(Stream(), from_plain);
-    r.primitive.execute(Stream(), {{r.arg_x, r.x}, {r.arg_w, r.reordered ? r.w : r.w_plain}, {r.arg_y, r.y}});
+    std::unordered_map<int, memory> operands{
+        {r.arg_x, r.x}, {r.arg_w, r.reordered ? r.w : r.w_plain}, {r.arg_y, r.y}};
+    AddBias(r, bias, operands);
+    r.primitive.execute(Stream(), operands);
     if (r.reordered && role == kWeights) r.reorder.execute(Stream(), to_plain);
+    Stream().wait();
+  });
+}
+
+ffi::Error Conv(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> out, int64_t role, Ints strides,
+                Ints padding, Ints dilation, int64_t groups, int64_t threads) {
+  return RunConv(a, b, nullptr, out, role, strides, padding, dilation, groups, threads);
+}
+
+ffi::Error ConvRelu(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out,
+                    int64_t role, Ints strides, Ints padding, Ints dilation, int64_t groups, int64_t threads) {
+  return RunConv(a, b, &bias, out, role, strides, padding, dilation, groups, threads);
+}
+
+ffi::Error RunDot(ffi::AnyBuffer a, ffi::AnyBuffer b, const ffi::AnyBuffer *bias, ffi::Result<ffi::AnyBuffer> out,
+                  int64_t a_turned, int64_t b_turned, int64_t threads) {
+  return Guarded(threads, [&] {
+    const auto da = a.dimensions(), dr = out->dimensions();
+    const int64_t m = dr[0], n = dr[1], k = a_turned ? da[0] : da[1];
+    const Dims key{bias ? 3 : 1, m, k, n, a_turned, b_turned, threads, static_cast<int64_t>(a.element_type())};
+    Ready &r = Primitives().Get(key, [&] { return MakeDot(m, k, n, a_turned, b_turned, Type(a), bias != nullptr); });
+    r.x.set_data_handle(a.untyped_data());
+    r.w_plain.set_data_handle(b.untyped_data());
+    r.y.set_data_handle(out->untyped_data());
+    std::unordered_map<int, memory> operands{
+        {DNNL_ARG_SRC, r.x}, {DNNL_ARG_WEIGHTS, r.w_plain}, {DNNL_ARG_DST, r.y}};
+    AddBias(r, bias, operands);
+    r.primitive.execute(Stream(), operands);
     Stream().wait();
   });
 }
 
 ffi::Error Dot(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> out, int64_t a_turned, int64_t b_turned,
                int64_t threads) {
-  return Guarded(threads, [&] {
-    const auto da = a.dimensions(), dr = out->dimensions();
-    const int64_t m = dr[0], n = dr[1], k = a_turned ? da[0] : da[1];
-    Ready &r = Primitives().Get({1, m, k, n, a_turned, b_turned, threads, static_cast<int64_t>(a.element_type())},
-                                [&] { return MakeDot(m, k, n, a_turned, b_turned, Type(a)); });
-    r.x.set_data_handle(a.untyped_data());
-    r.w_plain.set_data_handle(b.untyped_data());
-    r.y.set_data_handle(out->untyped_data());
-    r.primitive.execute(Stream(), {{DNNL_ARG_SRC, r.x}, {DNNL_ARG_WEIGHTS, r.w_plain}, {DNNL_ARG_DST, r.y}});
-    Stream().wait();
-  });
+  return RunDot(a, b, nullptr, out, a_turned, b_turned, threads);
+}
+
+ffi::Error DotRelu(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> out,
+                   int64_t a_turned, int64_t b_turned, int64_t threads) {
+  return RunDot(a, b, &bias, out, a_turned, b_turned, threads);
 }
 
 }  // namespace
@@ -202,23 +258,19 @@ extern "C" int rljax_has_amx() {
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & amx) == amx;
 }
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_conv, Conv,
-                              ffi::Ffi::Bind()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<int64_t>("role")
-                                  .Attr<Ints>("strides")
-                                  .Attr<Ints>("padding")
-                                  .Attr<Ints>("dilation")
-                                  .Attr<int64_t>("groups")
-                                  .Attr<int64_t>("threads"));
+#define CONV_ATTRIBUTES \
+  Attr<int64_t>("role") \
+      .Attr<Ints>("strides") \
+      .Attr<Ints>("padding") \
+      .Attr<Ints>("dilation") \
+      .Attr<int64_t>("groups") \
+      .Attr<int64_t>("threads")
+#define DOT_ATTRIBUTES Attr<int64_t>("a_turned").Attr<int64_t>("b_turned").Attr<int64_t>("threads")
+#define TWO_TO_ONE ffi::Ffi::Bind().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>()
+#define THREE_TO_ONE \
+  ffi::Ffi::Bind().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>()
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_dot, Dot,
-                              ffi::Ffi::Bind()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<int64_t>("a_turned")
-                                  .Attr<int64_t>("b_turned")
-                                  .Attr<int64_t>("threads"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_conv, Conv, TWO_TO_ONE.CONV_ATTRIBUTES);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_conv_relu, ConvRelu, THREE_TO_ONE.CONV_ATTRIBUTES);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_dot, Dot, TWO_TO_ONE.DOT_ATTRIBUTES);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rljax_dot_relu, DotRelu, THREE_TO_ONE.DOT_ATTRIBUTES);

@@ -83,7 +83,15 @@ def convolve(a: jax.Array, b: jax.Array, *, role: str, size: tuple, kernel: tupl
     return jax.linear_transpose(blocks, x)(deep)[0]
 
 
-def _conv(a, b, role, size, kernel, conv):
+def convolve_relu(x: jax.Array, w: jax.Array, bias: jax.Array, conv: Conv) -> jax.Array:
+    """max(0, conv(x[N H W C], w[h w C/groups K]) + bias[K]) in one call, rounded once: to be run, not differentiated."""
+    size, kernel = x.shape[1:3], w.shape[:2]
+    if size == kernel == (1, 1) and conv == Conv(precision=conv.precision):
+        return _product(x, w, "result", bias)
+    return _conv(x, w, "result", size, kernel, conv, bias)
+
+
+def _conv(a, b, role, size, kernel, conv, bias=None):
     pads = [int(v) for side in conv.padding for v in side]
     if role == "result":
         spans = zip(size, kernel, conv.padding, conv.strides, conv.dilation, strict=True)
@@ -93,22 +101,25 @@ def _conv(a, b, role, size, kernel, conv):
     else:
         shape = (*kernel, a.shape[3] // conv.groups, b.shape[3])
     options = {"strides": conv.strides, "padding": pads, "dilation": conv.dilation, "groups": conv.groups}
-    return _call("rljax_conv", shape, a, b, role=_ROLES[role], **options)
+    return _call("rljax_conv", shape, a, b, bias, role=_ROLES[role], **options)
 
 
-def _product(a, b, role):
+def _product(a, b, role, bias=None):
     a, b = (v.reshape(-1, v.shape[-1]) for v in (a, b))
     turned = {"result": (0, 0), "input": (0, 1), "weights": (1, 0)}[role]
     shape = (a.shape[turned[0]], b.shape[1 - turned[1]])
-    out = _call("rljax_dot", shape, a, b, a_turned=turned[0], b_turned=turned[1])
+    out = _call("rljax_dot", shape, a, b, bias, a_turned=turned[0], b_turned=turned[1])
     return out.reshape((1, 1, *shape) if role == "weights" else (shape[0], 1, 1, shape[1]))
 
 
-def _call(target: str, shape: tuple[int, ...], a: jax.Array, b: jax.Array, **attributes) -> jax.Array:
+def _call(target: str, shape: tuple[int, ...], a: jax.Array, b: jax.Array, bias: jax.Array | None, **attributes) -> jax.Array:
+    """`target` of (a, b), or its `_relu` of (a, b, bias)."""
     _library()
     threads = len(os.sched_getaffinity(0))
     numbers = {k: np.asarray(v, np.int64) if np.ndim(v) else np.int64(v) for k, v in attributes.items()}
-    return jax.ffi.ffi_call(target, like(shape, a))(a, b, threads=np.int64(threads), **numbers)
+    target, more = (target, ()) if bias is None else (f"{target}_relu", (bias,))
+    method = None if bias is None else "sequential"  # of bare ones `conv_plan` batches
+    return jax.ffi.ffi_call(target, like(shape, a), vmap_method=method)(a, b, *more, threads=np.int64(threads), **numbers)
 
 
 # ------------------------------------------------------------------------------------------------- building and loading
@@ -150,7 +161,7 @@ def _load() -> ctypes.CDLL:
         path.unlink(missing_ok=True)
         raise ShimError(f"{path} cannot be loaded ({error}); it is built anew next time") from None
     library.rljax_primitives.restype = ctypes.c_int64
-    for target in ("rljax_conv", "rljax_dot"):
+    for target in ("rljax_conv", "rljax_conv_relu", "rljax_dot", "rljax_dot_relu"):
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(getattr(library, target)), platform="cpu")
     return library
 

@@ -11,6 +11,7 @@ import numpy as np
 from rljax_viz.explain.contract import Explain, Network, as_float, image_size
 from rljax_viz.explain.variants import over_variants
 from rljax_viz.images import blur_matrix, gaussian_blur
+from rljax_viz.transforms import separable_prefix
 
 
 def perturbation(
@@ -30,11 +31,15 @@ def perturbation(
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
         image_size(obs)  # checks
 
-        def outputs(obs: jax.Array) -> jax.Array:
-            return jnp.atleast_1d(vector(f(params, obs, *rest))).astype(jnp.float32)
+        def outputs(out: Any) -> jax.Array:
+            return jnp.atleast_1d(vector(out)).astype(jnp.float32)
 
-        clean = outputs(as_float(obs))
-        return over_spots(lambda obs: 0.5 * ((outputs(obs) - clean) ** 2).sum(), obs, radius, stride, sigma)
+        clean = outputs(f(params, as_float(obs), *rest))
+
+        def change(out: Any) -> jax.Array:
+            return 0.5 * ((outputs(out) - clean) ** 2).sum()
+
+        return over_spots(f, change, params, obs, rest, radius, stride, sigma)
 
     return explain
 
@@ -59,14 +64,14 @@ def sarfa(
     def explain(params: Any, obs: jax.Array, *rest: Any) -> jax.Array:
         image_size(obs)  # checks
 
-        def values(obs: jax.Array) -> jax.Array:
-            return q(f(params, obs, *rest)).astype(jnp.float32)
+        def values(out: Any) -> jax.Array:
+            return q(out).astype(jnp.float32)
 
-        clean = values(as_float(obs))
+        clean = values(f(params, as_float(obs), *rest))
         if clean.ndim != 1 or not -1 < (action or 0) < len(clean) or len(clean) < 2:
             raise ValueError(f"sarfa needs q: Output -> [A] and an action below A; got shape {clean.shape}, action {action}")
         chosen = clean.argmax() if action is None else jnp.asarray(action)
-        return over_spots(lambda obs: _salience(clean, values(obs), chosen), obs, radius, stride, sigma)
+        return over_spots(f, lambda out: _salience(clean, values(out), chosen), params, obs, rest, radius, stride, sigma)
 
     return explain
 
@@ -81,20 +86,31 @@ def _salience(before: jax.Array, after: jax.Array, action: jax.Array) -> jax.Arr
 
 
 def over_spots(
-    measure: Callable[[jax.Array], jax.Array], obs: jax.Array, radius: float, stride: int, sigma: float
-) -> jax.Array:
-    """measure(obs blurred at a spot) -> scalar, for every spot of the grid: [ceil(H/stride) ceil(W/stride)]."""
+    f: Network, measure: Callable[[Any], jax.Array], params: Any, obs: jax.Array, rest: tuple,
+    radius: float, stride: int, sigma: float,
+) -> jax.Array:  # fmt: skip
+    """measure(Output of obs blurred at a spot) -> scalar, for every spot of the grid: [ceil(H/stride) ceil(W/stride)].
+
+    A spot has rank two: the first convolution of `f` runs twice a row of the grid, and not at every spot.
+    """
     if stride < 1:
         raise ValueError(f"the grid of spots needs a stride of at least one pixel, got {stride}")
     obs = as_float(obs)
     rows, columns = (_spots(size, float(radius), stride) for size in image_size(obs))
-    change = gaussian_blur(obs, sigma) - obs
+    along, tail = separable_prefix(f)(params, obs, gaussian_blur(obs, sigma) - obs, *rest)
 
-    def at(row: dict[str, jax.Array], column: dict[str, jax.Array]) -> jax.Array:
-        spot = jnp.outer(row["near"], column["centre"]) + jnp.outer(row["centre"], column["sides"])
-        return measure(obs + (spot / spot.max())[..., None] * change)
+    def in_row(row: dict[str, jax.Array]) -> jax.Array:
+        down = jnp.stack([row["near"], row["centre"]])
+        blurred = along(down)
 
-    return over_variants(lambda row: over_variants(lambda column: at(row, column), columns), rows, batch=1)
+        def at(column: dict[str, jax.Array]) -> jax.Array:
+            across = jnp.stack([column["centre"], column["sides"]])
+            highest = jnp.einsum("rh,rw->hw", down, across, precision="highest").max()
+            return measure(tail(blurred(across / highest)))
+
+        return over_variants(at, columns)
+
+    return over_variants(in_row, rows, batch=1)
 
 
 @functools.cache

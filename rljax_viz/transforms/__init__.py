@@ -35,6 +35,7 @@ from rljax_viz.transforms.pairs import rescaled
 from rljax_viz.transforms.relevance import epsilon_rule, z_plus_rule
 from rljax_viz.transforms.relu import deconv, guided, relu_backward, relu_count, relu_operand
 from rljax_viz.transforms.rewrite import rewrite
+from rljax_viz.transforms.separable_prefix import separable_prefix
 from rljax_viz.transforms.tag import activations, intervene, tag, tags
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "relu_operand",
     "rescaled",
     "rewrite",
+    "separable_prefix",
     "tag",
     "tags",
     "z_plus_rule",

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from rljax_viz.transforms import native
 from rljax_viz.transforms._interpret import UNREACHED, Eqn, Jaxpr, Rule, bodies, run, stage
@@ -42,7 +41,7 @@ def fast_convs(f: Callable, form: str | None = None) -> Callable:
     fast_convs(f)(*args) -> f's output, to 1e-5 of its maximum. Plain: two-dimensional, one float dtype, any layout; dilated
     and grouped ones only with the extra `native`; what stays, `conv_report(f)(*args)` names. Transposed convolutions and
     gradients in `f` are recognised; gradients of fast_convs(f), of any order, are fast too. With the extra `native` oneDNN
-    runs them, and large fully connected layers in bfloat16. `form` forces one of FORMS, on every backend, or "native".
+    runs them, and large fully connected layers. `form` forces one of FORMS, on every backend, or "native".
     Raises ValueError for an unknown form, ShimError where "native" is asked for and cannot be had.
     """
     if form is not None and form not in (*FORMS, "native"):
@@ -104,15 +103,16 @@ def _lines(jaxpr: Jaxpr, where: str):
 
 
 def _is_dense(eqn: Eqn) -> bool:
-    """Whether an equation is a large layer x[... C] @ w[C K] that oneDNN multiplies faster: bfloat16, with AMX."""
+    """Whether an equation is a large layer x[... C] @ w[C K], which oneDNN multiplies faster, with its bias and ReLU."""
     if eqn.primitive.name != "dot_general":
         return False
     (x, w), out = (v.aval for v in eqn.invars), eqn.outvars[0].aval
     plain = ((x.ndim - 1,), (0,)), ((), ())
     return (
         eqn.params["dimension_numbers"] == plain
-        and (w.ndim, x.dtype, w.dtype, out.dtype) == (2, *[jnp.bfloat16] * 3)
+        and w.ndim == 2
+        and x.dtype == w.dtype == out.dtype
         and w.size >= DENSE
         and x.size > 0
-        and native.usable(jnp.bfloat16)
+        and native.usable(x.dtype)
     )

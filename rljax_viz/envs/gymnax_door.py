@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .env import Account, Env, Info, Timestep, check_action, enter, open_account
 from .presets import Preset, check_honoured
+from .stacked import stacked
 
 # gymnax keeps no names; these are MinAtar's letters, of its minimal action sets.
 _LETTERS = {"n": "noop", "l": "left", "u": "up", "r": "right", "d": "down", "f": "fire"}
@@ -29,12 +30,13 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
     """`num_envs` copies of a gymnax environment. Frames of 0 and 1 become uint8 0 and 255; vectors stay float32.
 
     Same-step auto-reset, done here and not by gymnax, so that the true final observation is kept.
-    Raises ValueError for continuous actions, and for what only Atari has (frame skip, stack, ...).
+    With `preset.stack` the last observations stand side by side, channels [stack*c] (`stacked`).
+    Raises ValueError for continuous actions, and for what only Atari has (frame skip, grey, ...).
     """
     import gymnax
     from gymnax.environments.spaces import Discrete
 
-    check_honoured(preset, ("max_episode_steps", "clip_reward"))
+    check_honoured(preset, ("max_episode_steps", "clip_reward", "stack", "padding"))
     env, params = gymnax.make(preset.env_id)
     if not isinstance(env.action_space(params), Discrete):
         raise ValueError(f"{preset.env_id} has continuous actions, expected a number of discrete ones")
@@ -84,4 +86,5 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
     num_actions = int(env.num_actions)
     letters = _MINATAR.get(preset.env_id, "")
     names = tuple(_LETTERS[c] for c in letters) or tuple(f"action {i}" for i in range(num_actions))
-    return Env(reset, step, num_envs, num_actions, obs_shape, names, preset)
+    one = Env(reset, step, num_envs, num_actions, obs_shape, names, preset)
+    return stacked(one, preset.stack, preset.padding) if preset.stack > 1 else one

@@ -167,7 +167,7 @@ def test_every_environment_opens_or_says_why_not():
 
 
 def test_wishes_that_it_cannot_fulfil_are_refused():
-    with pytest.raises(ValueError, match=r"Breakout-MinAtar cannot be shown with {.*'stack': 4.*envs.make\("):
+    with pytest.raises(ValueError, match=r"Breakout-MinAtar cannot be shown with {.*'frame_skip': 4.*envs.make\("):
         envs.make("Breakout-MinAtar", 2, "baselines")
     env = envs.make("Breakout-MinAtar", 2)
     with pytest.raises(ValueError, match=r"action has shape \(3,\).*each of the 2 environments"):

@@ -50,9 +50,13 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
         obs = (obs.astype(jnp.float32) * 255).round().astype(jnp.uint8)
         return obs[..., None] if len(shape) == 2 else obs
 
+    def strict(x: Any) -> jax.Array:  # a bare number would be of another type after a step: every learner compiled twice
+        x = jnp.asarray(x)
+        return jax.lax.convert_element_type(x, x.dtype)
+
     def reset_one(key: jax.Array):
         obs, state = env.reset_env(key, params)
-        return to_frame(obs), state
+        return to_frame(obs), jax.tree.map(strict, state)
 
     def step_one(key: jax.Array, state: Any, action: jax.Array):
         key_step, key_reset = jax.random.split(key)
@@ -60,7 +64,7 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
         truncated = env.is_truncated(moved, params) & ~terminated
         first, fresh = reset_one(key_reset)
         final, end = to_frame(obs), terminated | truncated
-        state = jax.tree.map(lambda a, b: jnp.where(end, a, jnp.asarray(b).astype(jnp.asarray(a).dtype)), fresh, moved)
+        state = jax.tree.map(lambda a, b: jnp.where(end, a, jnp.asarray(b).astype(a.dtype)), fresh, moved)
         return jnp.where(end, first, final), state, reward.astype(jnp.float32), terminated, truncated, final
 
     def reset(key: jax.Array) -> tuple[GymnaxState, Timestep]:

@@ -65,8 +65,8 @@ class Window(nn.Module):
 @pytest.mark.parametrize(("window", "at_least", "at_most"), [(5, 0.9, 1.0), (1, 0.4, 0.65)], ids=["window", "one frame"])
 def test_split_attention_finds_the_cue_in_its_window(window, at_least, at_most):
     config = dataclasses.replace(
-        DQN, double=True, steps=16 * 16 * 80, replay_size=16 * 256, learn_start=512, learn_every=16, learning_rate=2e-3,
-        epsilon_end=0.02, discount=0.9,
+        DQN, double=True, steps=16 * 16 * 40, replay_size=16 * 256, learn_start=512, learn_every=32, batch_size=16,
+        learning_rate=3e-3, epsilon_end=0.02, discount=0.9,
     )  # fmt: skip
     found, state = late_return(make_dqn(config, stacked(remember_cue(), window), Window(2, window)))
     assert at_least < found <= at_most and state.replay.frames.shape[2:] == (2, 2, 1)

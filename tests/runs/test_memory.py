@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from rljax_viz.commands.playing import play
 from rljax_viz.runs import evaluate_gaze, explain_run, load_agent, make_config, open_run, record, train_run
 from rljax_viz.store import Episodes
 from tests.runs.conftest import TINY
@@ -75,6 +76,14 @@ def test_maps_of_a_window_are_those_of_its_newest_frame(windowed):
     maps = open_run(run).maps("gradient", score="value")
     np.testing.assert_allclose(np.asarray(maps[row], np.float32), slope[..., -4:].sum(-1), rtol=2e-3, atol=1e-6)
     assert open_run(run).maps("grad_cam", score="value", layer="conv1.t9")[row].shape == (8, 8)
+
+
+def test_it_plays_under_the_name_of_its_own_view(windowed, capsys):
+    run, _ = windowed
+    play(str(run), 1, env="Breakout-MinAtar", preset="plain")
+    assert "over 1 games" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="another view of the game"):
+        play(str(run), 1, env="Asterix-MinAtar")
 
 
 def test_games_without_its_memory_and_gaze_are_refused(remembering, explained, tmp_path):

@@ -140,7 +140,7 @@ def measure(layer: Layer, x: jax.Array, slope: jax.Array, valid: jax.Array) -> F
 
     Over the places of a convolution `a` is a sum and `g` a mean: Grosse & Martens 2016, eq. 23 (theorem 1). Differs: nothing.
     """
-    chunk = math.gcd(len(x), 32)  # patches of a few observations at a time stay in the cache
+    chunk = math.gcd(len(x), 32) if layer.window else len(x)  # patches of a few observations at a time stay in the cache
     x, slope, weight = (v.reshape(-1, chunk, *v.shape[1:]) for v in (x, slope, valid.astype(jnp.float32)))
 
     def add(total: Factors, part):

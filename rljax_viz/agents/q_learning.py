@@ -124,10 +124,15 @@ def refuse_without_q(network: Any, params: Any, obs: jax.Array, algo: str) -> No
 def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: str) -> Train:
     """`Train(init, update)` of a `learner` whose settings are a `QLearning`.
 
-    Raises ValueError where `config` does not suit `env` (see `pace`), or the network has no q.
+    Raises ValueError where `config` does not suit `env` (see `pace`), or the network has no q, or another window than `env`.
     """
     num_updates, apart, lessons = pace(config, env)
     stack, padding, games = env.preset.stack, env.preset.padding, env.num_envs
+    if (window := getattr(network, "window", 0)) not in (0, stack):
+        raise ValueError(
+            f"{type(network).__name__} looks at {window} frames, and the game is shown as {stack}: take --algo "
+            f"split-attention, or envs.make({env.preset.env_id!r}, num_envs, stack={window})"
+        )
     slots = max(config.replay_size // games, 2)
     rate = learner.learning_rate or config.learning_rate
     optimizer = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(rate, eps=config.adam_eps))

@@ -36,9 +36,11 @@ _PROCGEN = {  # Hilton et al. 2020
 }  # fmt: skip
 _MINATAR_Q = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 8, "target_every": 250}
 _MINATAR_DRQN = {"learning_rate": 2.5e-4, "learn_start": 5_000, "learn_every": 16}
+_MINATAR_WINDOW = {**_MINATAR_Q, "learn_every": 16}
 _MINATAR_KEYS = {"learn_start": 5_000, "learn_every": 8, "target_every": 250, "replay_size": 50_000}
 _WHOLE = {"clip_reward": False, "life_loss": False}  # FACTS I7
 _ONE = {"stack": 1}  # the memory keeps what came before
+_WINDOW = {"stack": 10}  # Rosynski et al. 2020, FACTS R7
 _MANY = {"minatar": 64, "procgen": 64}
 _WORKERS = {"atari": 16, "minatar": 64}
 #: A3C's objective by synchronous updates of all games at once: no asynchrony, so an A2C of longer rollouts
@@ -63,6 +65,10 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "darqn": Algorithm(
         DRQN(), drqn.make_train, _nets("darqn", "minatar-darqn"), {"minatar": _MINATAR_DRQN}, views={"atari": _ONE}
+    ),
+    "split-attention": Algorithm(
+        DOUBLE_DQN, dqn.make_train, _nets("split-attention", "minatar-split-attention"), {"minatar": _MINATAR_WINDOW},
+        views={"atari": _WINDOW, "minatar": _WINDOW},
     ),
     "idqn": Algorithm(
         IDQN(), idqn.make_train, _nets("idqn", "minatar-idqn"), {"minatar": _MINATAR_KEYS}, views={"atari": _WHOLE}

@@ -36,7 +36,7 @@ def play(
 
     loaded = load_agent(agent, update=update, seed_index=seed_index)
     view = loaded.preset.for_evaluation()
-    if env is not None or preset is not None:
+    if (env or view.env_id, preset or view.name) != (view.env_id, view.name):  # what an algorithm changes of it has no name
         view = make_preset(preset or view.name, env or view.env_id).for_evaluation()
     if record and also:
         raise ValueError("--also reports a second score and records nothing: leave one of --also and --record out")

@@ -4,6 +4,7 @@ from .door import DOORS, default_preset, door_of, list_envs, make
 from .env import Env, Info, Timestep
 from .presets import PRESETS, Preset, check_same_view, make_preset
 from .ram_edit import Replay, edit_ram, replay
+from .stacked import stacked
 
 __all__ = [
     "DOORS",
@@ -21,4 +22,5 @@ __all__ = [
     "make",
     "make_preset",
     "replay",
+    "stacked",
 ]

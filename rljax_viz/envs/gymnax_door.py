@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .env import Account, Env, Info, Timestep, check_action, enter, open_account
 from .presets import Preset, check_honoured
+from .stacked import stacked
 
 # gymnax keeps no names; these are MinAtar's letters, of its minimal action sets.
 _LETTERS = {"n": "noop", "l": "left", "u": "up", "r": "right", "d": "down", "f": "fire"}
@@ -29,12 +30,13 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
     """`num_envs` copies of a gymnax environment. Frames of 0 and 1 become uint8 0 and 255; vectors stay float32.
 
     Same-step auto-reset, done here and not by gymnax, so that the true final observation is kept.
-    Raises ValueError for continuous actions, and for what only Atari has (frame skip, stack, ...).
+    With `preset.stack` the last observations stand side by side, channels [stack*c] (`stacked`).
+    Raises ValueError for continuous actions, and for what only Atari has (frame skip, grey, ...).
     """
     import gymnax
     from gymnax.environments.spaces import Discrete
 
-    check_honoured(preset, ("max_episode_steps", "clip_reward"))
+    check_honoured(preset, ("max_episode_steps", "clip_reward", "stack", "padding"))
     env, params = gymnax.make(preset.env_id)
     if not isinstance(env.action_space(params), Discrete):
         raise ValueError(f"{preset.env_id} has continuous actions, expected a number of discrete ones")
@@ -48,9 +50,13 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
         obs = (obs.astype(jnp.float32) * 255).round().astype(jnp.uint8)
         return obs[..., None] if len(shape) == 2 else obs
 
+    def strict(x: Any) -> jax.Array:  # a bare number would be of another type after a step: every learner compiled twice
+        x = jnp.asarray(x)
+        return jax.lax.convert_element_type(x, x.dtype)
+
     def reset_one(key: jax.Array):
         obs, state = env.reset_env(key, params)
-        return to_frame(obs), state
+        return to_frame(obs), jax.tree.map(strict, state)
 
     def step_one(key: jax.Array, state: Any, action: jax.Array):
         key_step, key_reset = jax.random.split(key)
@@ -58,7 +64,7 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
         truncated = env.is_truncated(moved, params) & ~terminated
         first, fresh = reset_one(key_reset)
         final, end = to_frame(obs), terminated | truncated
-        state = jax.tree.map(lambda a, b: jnp.where(end, a, jnp.asarray(b).astype(jnp.asarray(a).dtype)), fresh, moved)
+        state = jax.tree.map(lambda a, b: jnp.where(end, a, jnp.asarray(b).astype(a.dtype)), fresh, moved)
         return jnp.where(end, first, final), state, reward.astype(jnp.float32), terminated, truncated, final
 
     def reset(key: jax.Array) -> tuple[GymnaxState, Timestep]:
@@ -84,4 +90,5 @@ def make_gymnax(preset: Preset, num_envs: int) -> Env:
     num_actions = int(env.num_actions)
     letters = _MINATAR.get(preset.env_id, "")
     names = tuple(_LETTERS[c] for c in letters) or tuple(f"action {i}" for i in range(num_actions))
-    return Env(reset, step, num_envs, num_actions, obs_shape, names, preset)
+    one = Env(reset, step, num_envs, num_actions, obs_shape, names, preset)
+    return stacked(one, preset.stack, preset.padding) if preset.stack > 1 else one

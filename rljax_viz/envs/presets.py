@@ -30,7 +30,7 @@ class Preset:
     max_pool: the observation is the maximum of the last two emulator frames.
     grey: luminance only (one channel a frame).
     height, width: pixels of one frame; 0 says the environment's own.
-    stack: frames in one observation, the newest last.
+    stack: frames in one observation, the newest last; their channels stay side by side.
     padding: what fills the stack at a real reset: `repeat` the first frame, or `zeros`.
     sticky: probability that the emulator repeats the last action.
     noop_max: at most so many random no-ops at a reset.

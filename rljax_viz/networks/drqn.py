@@ -57,23 +57,26 @@ class DRQN(nn.Module):
 class SplitAttention(nn.Module):
     """Split-attention DDDRQN: a window of frames, and two bidirectional LSTM streams that attend to time, each for itself.
 
-    apply(params, obs[H W T]) -> Output(q[A], value[]); each channel of `obs` is one frame, the newest LAST. Convolutions and
-    512 units run on every frame alike; per stream two bidirectional LSTMs (512, merged by sum) give V (1) and A (n) at every
-    step, weighted by softmax over time of tanh(Linear); the two duel at each step, are summed over time, and a linear layer
-    gives q. `value` is the sum of the weighted V. Each frame has its own tags, so that methods for layers look at one moment:
-    `conv1.t0 ... conv3.t<T-1>`; besides `fc` [T 512], `attention_value`, `attention_advantage` [T].
+    apply(params, obs[H W T*c]) -> Output(q[A], value[]) in units of return; T = `window` frames of c channels side by side,
+    the newest LAST; with a `window` of 0 each channel is a frame. Convolutions and 512 units run on every frame alike; per
+    stream two bidirectional LSTMs (512, merged by sum) give V (1) and A (n) at every step, weighted by softmax over time of
+    tanh(Linear); the two duel at each step, are summed over time, and a linear layer gives q. `value` is the sum of the
+    weighted V. Each frame has its own tags, so that methods for layers look at one moment: `conv1.t0 ... conv3.t<T-1>`;
+    besides `fc` [T 512], `attention_value`, `attention_advantage` [T]. `small` (MinAtar) has `conv1` alone, and 64 units.
     Rosynski et al. 2020, arXiv:2012.01281, section 4, FACTS R7. Differs: ReLU in both streams' first layer, which they share
     (FACTS R3), logits of attention of one unit a step.
-    Raises ValueError if `obs` is not [H W T] with sides of 36 or more (`small`: 3).
+    Raises ValueError if `obs` is not [H W C] with sides of 36 or more (`small`: 3), or `window` does not divide C.
     """
 
     num_actions: int
     small: bool = False
+    window: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> Output:
-        x = jnp.moveaxis(scaled(obs, 3 if self.small else 36, "split-attention", self.dtype), -1, 0)[..., None]
+        x = scaled(obs, 3 if self.small else 36, "split-attention", self.dtype)
+        x = self._frames(x)
         layers = ((16, 3, 1),) if self.small else ((32, 8, 4), (64, 4, 2), (64, 3, 1))
         for number, (features, size, stride) in enumerate(layers, 1):
             x = nn.relu(conv(features, size, stride, "VALID", f"conv{number}", self.dtype)(x))
@@ -84,6 +87,16 @@ class SplitAttention(nn.Module):
         raw = self._stream("advantage", x, self.num_actions, width)
         duel = value + raw - raw.mean(-1, keepdims=True)
         return Output(q=head(self.num_actions, RETURN, "q")(duel.sum(0)), value=value.sum())
+
+    def _frames(self, x: jax.Array) -> jax.Array:
+        """[H W T*c] as [T H W c]."""
+        channels, window = x.shape[-1], self.window or x.shape[-1]
+        if channels % window:
+            raise ValueError(
+                f"this split-attention looks at {window} frames, and {channels} channels do not divide into them; show it "
+                f"a stack: envs.make(env_id, num_envs, stack={window}), on the command line --algo split-attention"
+            )
+        return jnp.moveaxis(x.reshape(*x.shape[:2], window, channels // window), 2, 0)
 
     def _stream(self, name: str, x: jax.Array, features: int, width: int) -> jax.Array:
         for number in (1, 2):

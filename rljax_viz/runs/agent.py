@@ -57,6 +57,16 @@ class Agent(NamedTuple):
         """The tagged layers from first to last, and their shapes."""
         return tags(self.f)(self.params, jnp.zeros(self.obs_shape, jnp.uint8))
 
+    @property
+    def first_layer(self) -> str | None:
+        """The layer that methods take where none is named: the first one; of a network that tags every moment of its
+        window (`conv1.t0`, `conv1.t1`, ...) the first one at the newest moment. None of a network without tags.
+        """
+        layers = list(self.layers)
+        stem = layers[0].rpartition(".t")[0] if layers else ""
+        moments = [name for name in layers if stem and name.rpartition(".t")[0] == stem]
+        return moments[-1] if moments else next(iter(layers), None)
+
     def make_env(
         self, num_envs: int, *, recording: bool = False, preset: Preset | None = None, like: str | None = None
     ) -> Env:

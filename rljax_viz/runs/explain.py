@@ -216,7 +216,7 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options) -> list[_J
             if score.endswith("chosen") and "action" not in episodes:
                 raise ValueError(f"{episodes.path} holds no actions, so {score!r} has no meaning; take {score[:-6]}greedy")
             entry = METHODS.get(method)
-            at = (layer or next(iter(agent.layers), None)) if entry and entry.needs_layer else None
+            at = (layer or agent.first_layer) if entry and entry.needs_layer else None
             chosen = options.get(method, {})
             explain = make_explain(agent, method, score, at, **data_for(agent, method, episodes), **chosen)
             random = bool(entry and entry.random)

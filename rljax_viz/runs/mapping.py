@@ -36,7 +36,7 @@ def make_explain(agent: Agent, method: str, score: str, layer: str | None = None
     entry = METHODS[method]
     options = {**entry.options, **options}
     if entry.needs_layer:
-        layer = layer or next(iter(agent.layers), "none")
+        layer = layer or agent.first_layer or "none"
         if layer not in agent.layers:
             near = difflib.get_close_matches(layer, agent.layers, 1)
             meant = f", did you mean {near[0]!r}?" if near else ";"

@@ -6,12 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from rljax_viz.agents import A2C, PPO, make_train, train
+from rljax_viz import envs, networks
+from rljax_viz.agents import A2C, PPO, find_algorithm, make_train, train
+from rljax_viz.agents.dqn import make_train as make_dqn
 from rljax_viz.agents.drqn import DRQN
 from rljax_viz.agents.drqn import make_train as make_drqn
 from rljax_viz.agents.recurrent_ppo import Sequences, is_recurrent, over_time
+from rljax_viz.envs import stacked
+from rljax_viz.networks.drqn import SplitAttention
 
+from .test_dqn import QUICK as DQN
 from .test_dqn import TinyQ
 from .toys import Tiny, TinyMemory, remember_cue
 
@@ -43,6 +49,33 @@ def test_without_a_memory_it_is_lost():
 def test_drqn_keeps_the_cue():
     found, state = late_return(make_drqn(WINDOWS, remember_cue(), TinyMemory(2, q=True)))
     assert found > 0.9 and state.replay.count == 16 * 100
+
+
+class Window(nn.Module):
+    """The small split-attention over `window` frames of the toy, enlarged to what its convolution takes."""
+
+    num_actions: int
+    window: int
+
+    @nn.compact
+    def __call__(self, obs):
+        return SplitAttention(self.num_actions, small=True, window=self.window)(obs.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize(("window", "at_least", "at_most"), [(5, 0.9, 1.0), (1, 0.4, 0.65)], ids=["window", "one frame"])
+def test_split_attention_finds_the_cue_in_its_window(window, at_least, at_most):
+    config = dataclasses.replace(
+        DQN, double=True, steps=16 * 16 * 40, replay_size=16 * 256, learn_start=512, learn_every=32, batch_size=16,
+        learning_rate=3e-3, epsilon_end=0.02, discount=0.9,
+    )  # fmt: skip
+    found, state = late_return(make_dqn(config, stacked(remember_cue(), window), Window(2, window)))
+    assert at_least < found <= at_most and state.replay.frames.shape[2:] == (2, 2, 1)
+
+
+def test_another_window_than_is_shown_is_refused():
+    config, net = find_algorithm("split-attention").config, networks.make("minatar-split-attention", 6)
+    with pytest.raises(ValueError, match=r"looks at 10 frames, and the game is shown as 1: .*stack=10"):
+        make_dqn(config, envs.make("Seaquest-MinAtar", 8), net)  # ten planes, which are no ten frames
 
 
 def test_sequences_are_gone_through_step_by_step_and_emptied_where_episodes_begin():

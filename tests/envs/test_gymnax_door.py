@@ -160,14 +160,15 @@ def test_every_environment_opens_or_says_why_not():
         moved, steps = jax.eval_shape(env.step, state, jnp.zeros(2, jnp.int32))
         assert steps.obs.shape == first.obs.shape == (2, *env.obs_shape)
         assert first.obs.dtype == (jnp.uint8 if len(env.obs_shape) == 3 else jnp.float32)
-        assert jax.tree.map(lambda x: (x.shape, x.dtype), moved) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+        kinds = [[(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(s)] for s in (state, moved)]
+        assert kinds[0] == kinds[1], env_id  # else a learner is compiled twice
     assert refused == [
         "MountainCarContinuous-v0", "Pendulum-v1", "PointRobot-misc", "Reacher-misc", "Swimmer-misc",
     ]  # fmt: skip
 
 
 def test_wishes_that_it_cannot_fulfil_are_refused():
-    with pytest.raises(ValueError, match=r"Breakout-MinAtar cannot be shown with {.*'stack': 4.*envs.make\("):
+    with pytest.raises(ValueError, match=r"Breakout-MinAtar cannot be shown with {.*'frame_skip': 4.*envs.make\("):
         envs.make("Breakout-MinAtar", 2, "baselines")
     env = envs.make("Breakout-MinAtar", 2)
     with pytest.raises(ValueError, match=r"action has shape \(3,\).*each of the 2 environments"):

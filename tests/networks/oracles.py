@@ -126,8 +126,10 @@ def _stream(p, name, x):
     return out * softmax(np.tanh([dense(p[f"{name}_attend"], row)[0] for row in out]))[:, None]
 
 
-def split_attention(p, obs):
-    rows = [relu(dense(p["fc"], _nature_convs(p, obs[..., t : t + 1]))) for t in range(obs.shape[-1])]
+def split_attention(p, obs, window=0, small=False):
+    frames = np.split(np.asarray(obs, np.float64), window or obs.shape[-1], axis=-1)
+    convs = (lambda x: relu(conv(p["conv1"], x / 255)).reshape(-1)) if small else (lambda x: _nature_convs(p, x))
+    rows = [relu(dense(p["fc"], convs(frame))) for frame in frames]
     value, raw = _stream(p, "value", np.stack(rows)), _stream(p, "advantage", np.stack(rows))
     return {"q": dense(p["q"], (value + raw - raw.mean(-1, keepdims=True)).sum(0)), "value": value.sum()}
 
@@ -275,4 +277,5 @@ REMEMBERING = {
     "minatar-drqn": lambda p, obs, carry: drqn(p, obs, carry, small=True),
     "minatar-darqn": lambda p, obs, carry: drqn(p, obs, carry, small=True, attends=True),
     "split-attention": lambda p, obs, carry: split_attention(p, obs),
+    "minatar-split-attention": lambda p, obs, carry: split_attention(p, obs, window=10, small=True),
 }

@@ -12,6 +12,7 @@ from tests.networks.test_networks import NATURE_CONVS, frames
 
 SHAPES = dict.fromkeys(oracles.REMEMBERING, (36, 40, 2)) | {"split-attention": (36, 36, 3)}
 SHAPES |= {name: (10, 10, 4) for name in SHAPES if name.startswith("minatar")} | {"a3c": (44, 44, 3), "a3c-lstm": (44, 44, 3)}
+SHAPES |= {"minatar-split-attention": (10, 10, 10 * 3)}
 
 
 def drawn(net, shape, seed=1):
@@ -29,7 +30,7 @@ def test_two_steps_are_those_of_numpy(name):
     apply, p = jax.jit(net.apply), params["params"]
     carry, theirs = None, None
     for obs in (first, second):
-        out = apply(params, obs) if name == "split-attention" or carry is None else apply(params, obs, carry)
+        out = apply(params, obs) if carry is None else apply(params, obs, carry)
         oracle = oracles.REMEMBERING[name](p, obs, theirs)
         carry, theirs = out.carry, oracle.get("carry")
         assert {field for field, value in out._asdict().items() if value is not None} == oracle.keys()
@@ -68,6 +69,19 @@ def test_split_attention_has_the_layers_of_the_paper_and_tags_for_every_moment()
     found = {tag: h.shape for tag, h in transforms.tags(net.apply)(params, obs).items()}
     expected = {f"{layer}.t{t}": shape for layer, shape in NATURE_CONVS.items() for t in range(10)}
     assert found == expected | {"fc": (10, 512), "attention_value": (10,), "attention_advantage": (10,)}
+
+
+def test_the_small_split_attention_looks_at_ten_frames_of_any_number_of_planes():
+    for planes in (1, 4):
+        net, obs = networks.make("minatar-split-attention", 3), jax.ShapeDtypeStruct((10, 10, 10 * planes), jnp.uint8)
+        params = jax.eval_shape(net.init, jax.random.key(0), obs)
+        streams = 4 * lstm(64, 64) * 2 + 65 + 2 + 65 * 3 + 4
+        convs = 9 * planes * 16 + 16 + 1025 * 64
+        assert sum(leaf.size for leaf in jax.tree.leaves(params)) == convs + streams + 4 * 3
+        found = {tag: h.shape for tag, h in transforms.tags(net.apply)(params, obs).items()}
+        assert list(found)[:10] == [f"conv1.t{t}" for t in range(10)] and found["conv1.t9"] == (8, 8, 16)
+    with pytest.raises(ValueError, match=r"looks at 10 frames, and 4 channels do not divide.*--algo split-attention"):
+        jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct((10, 10, 4), jnp.uint8))
 
 
 def test_grad_cam_looks_at_one_moment():

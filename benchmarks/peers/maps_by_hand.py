@@ -146,6 +146,7 @@ def _perturbation(net: Nature) -> Maps:
 
     @torch.no_grad()
     def maps(x):
+        x = x.float()
         change = torch.einsum("ih,nchw,jw->ncij", blur, x, blur) - x
         grids = []
         for frame, delta in zip(x, change, strict=True):
@@ -196,7 +197,7 @@ def _rise(net: Nature) -> Maps:
     @torch.no_grad()
     def maps(x):
         seen = torch.stack([_in_parts(lambda at, f=frame: _value(net)(f * masks[at]), len(masks), 128) for frame in x])
-        return torch.einsum("nk,khw->nhw", seen, masks[:, 0]) / whole
+        return torch.einsum("nk,khw->nhw", seen.float(), masks[:, 0]) / whole
 
     return maps
 

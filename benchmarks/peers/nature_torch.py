@@ -22,8 +22,11 @@ class Nature(nn.Module):
         self.value = nn.Linear(512, 1)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden = self.body(x / 255.0)
+        hidden = self.body(self._scaled(x))
         return self.logits(hidden), self.value(hidden)[:, 0]
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        return (x / 255.0).to(self.value.weight.dtype)  # noise and masks are float32, whatever the network computes in
 
     def layer(self, name: str) -> nn.Module:
         """The ReLU module of a layer."""
@@ -31,7 +34,7 @@ class Nature(nn.Module):
 
     def below(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """The activation of a layer."""
-        return self.body[: CUT[name]](x / 255.0)
+        return self.body[: CUT[name]](self._scaled(x))
 
     def above(self, name: str, hidden: torch.Tensor) -> torch.Tensor:
         """The value, from the activation of a layer."""
@@ -46,7 +49,7 @@ class Value(nn.Module):
         self.net = net
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net.value(self.net.body(x / 255.0))[:, 0]
+        return self.net.value(self.net.body(self.net._scaled(x)))[:, 0]
 
 
 def copy_weights(net: Nature, params: Any) -> Nature:

@@ -42,7 +42,7 @@ def test_its_maps_are_those_of_what_it_remembered(remembering):
     np.testing.assert_allclose(np.asarray(maps[row], np.float32), slope.sum(-1), rtol=2e-3, atol=1e-6)
 
 
-def test_games_without_its_memory_and_gaze_are_refused(remembering, explained, tmp_path):
+def test_games_without_its_memory_and_other_frames_are_refused(remembering, explained, tmp_path):
     _, agent = remembering
     with pytest.raises(ValueError, match=r"remembers, and .* does not say what \(memory0, memory1\)"):
         explain_run(agent, explained, ["gradient"], ["value"], any_checkpoint=True)

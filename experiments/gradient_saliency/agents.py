@@ -17,7 +17,6 @@ class Kind(NamedTuple):
     smoke: dict[str, Any] | None = None
     games: tuple[str, ...] = ("Breakout-v5", "Seaquest-v5")
     steps: int = 13_000_000
-    recurrent: bool = False  #: their maps are of a window of frames, which the tables here do not draw yet
 
 
 MINATAR = "Breakout-MinAtar"
@@ -27,8 +26,9 @@ KINDS = {
     "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
     "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}),
     "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
-    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {}, ("Seaquest-v5",), recurrent=True),
-    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {}, ("Seaquest-v5",), recurrent=True),
+    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",)),
+    "drqn": Kind("DRQN (not in the paper)", "drqn", None, {"steps": 50_000}, ()),
+    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {}, ("Seaquest-v5",)),
 }
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
@@ -40,7 +40,7 @@ def available(at: Experiment) -> list[str]:
     from rljax_viz.agents import ALGORITHMS
 
     def can(kind: Kind) -> bool:
-        known = kind.algo in ALGORITHMS and not kind.recurrent
+        known = kind.algo in ALGORITHMS
         return kind.zoo is not None or (known and bool(kind.smoke if at.smoke else kind.games))
 
     return [name for name, kind in KINDS.items() if can(kind)]

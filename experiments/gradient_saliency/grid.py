@@ -51,10 +51,15 @@ def table2(agent: Any) -> list[Cell]:
     return [*some, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
 
 
+def frames_back(agent: Any) -> int:
+    """How many frames before the newest have maps: those of its stack; the paper's nine of an agent that remembers."""
+    return 9 if agent.remembers else agent.preset.stack - 1
+
+
 def table3(agent: Any) -> list[Cell]:
-    """Guided backpropagation on the frames before the newest; none for an agent that sees one."""
+    """Guided backpropagation on the frames before the newest; none for an agent that sees one and remembers nothing."""
     chosen = streams(agent)[0]
-    return [Cell("guided_backprop", chosen, None, past) for past in range(agent.preset.stack)]
+    return [Cell("guided_backprop", chosen, None, past) for past in range(frames_back(agent) + 1)]
 
 
 def chosen_advantage(out: Any) -> Any:
@@ -62,16 +67,46 @@ def chosen_advantage(out: Any) -> Any:
     return out.advantage[out.action]
 
 
-def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray) -> dict[Cell, np.ndarray]:
-    """Raw maps [N h w] of every cell: of the frame in question, or at the layer's own resolution."""
+class Seen(NamedTuple):
+    """Steps in a row as they were recorded: obs[N H W C], action[N], begins[N]: where games begin."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    begins: np.ndarray
+
+
+def seen_in(episodes: Any, steps: int | None = None) -> Seen:
+    """The first `steps` rows of a recording; all of them by default."""
+    begins = np.diff(episodes.episode[:steps], prepend=-1) != 0
+    return Seen(np.asarray(episodes.observations[:steps]), np.asarray(episodes.action[:steps]), begins)
+
+
+def maps(agent: Any, cells: Sequence[Cell], seen: Seen) -> dict[Cell, np.ndarray]:
+    """Raw maps [N h w] of every cell: of the frame in question, or at the layer's own resolution.
+
+    An agent that remembers is shown all steps in order: its maps are by what it remembers of them, whoever played, and those
+    of past frames by windows within the game (zero where it had not begun).
+    """
     from rljax_viz.explain import METHODS as FACTORIES
-    from rljax_viz.explain import record, scores
+    from rljax_viz.explain import past_frames, record, scores
+    from rljax_viz.runs.past import remembered, windowed
     from rljax_viz.sweeps import map_frames
 
-    found, channels = {}, obs.shape[-1] // agent.preset.stack
+    obs, found, channels = seen.obs, {}, seen.obs.shape[-1] // agent.preset.stack
+    memory, _ = remembered(agent, obs, seen.begins)
+    whole: dict[Cell, np.ndarray] = {}  # windows of all past frames, by the cell of the newest
     for cell in dict.fromkeys(cells):
         options = {"layer": cell.layer} if cell.layer else {}
         score = chosen_advantage if cell.score == "advantage:chosen" else scores.parse(cell.score)
+        if cell.past and agent.remembers:
+            newest = cell._replace(past=0)
+            if newest not in whole:
+                explain = past_frames(FACTORIES[cell.method], agent.f, score, **options)
+                frames, rest = windowed(obs, seen.action, memory, np.flatnonzero(seen.begins), frames_back(agent))
+                whole[newest] = np.asarray(map_frames(explain, agent.params, frames, None, rest=rest))
+            of = whole[newest][:, -1 - cell.past]
+            found[cell] = of if of.ndim == 3 else of.sum(-1)
+            continue
         explain = FACTORIES[cell.method].factory(record(agent.f), score, **options)
         last = obs.shape[-1] - cell.past * channels
 
@@ -79,7 +114,8 @@ def maps(agent: Any, cells: Sequence[Cell], obs: np.ndarray, action: np.ndarray)
             map = explain(*given)
             return map if map.ndim == 2 else map[..., last - channels : last].sum(-1)
 
-        found[cell] = np.asarray(map_frames(one, agent.params, obs, None, rest=(action,)))
+        rest = (seen.action,) if memory is None else (seen.action, memory)
+        found[cell] = np.asarray(map_frames(one, agent.params, obs, None, rest=rest))
     return found
 
 
@@ -94,11 +130,12 @@ def features(obs: np.ndarray, channels: int) -> np.ndarray:
     """bool [N H W]: where something that moves is now.
 
     Grey stacks: pixels of the newest frame that differ from the recording's median picture and from the frame before.
-    MinAtar's Breakout (4 planes): ball and paddle.
+    MinAtar's Breakout (4 planes): ball and paddle. Of single grey frames the frame before is that of the step before.
     """
     if channels > 1:
         return (obs[..., :2] > 0).any(-1)
-    newest, before = obs[..., -1].astype(int), obs[..., -2].astype(int)
+    newest = obs[..., -1].astype(int)
+    before = obs[..., -2].astype(int) if obs.shape[-1] > 1 else np.concatenate([newest[:1], newest[:-1]])
     still = np.median(newest, axis=0)
     return (np.abs(newest - still) > 10) & (np.abs(newest - before) > 10)
 

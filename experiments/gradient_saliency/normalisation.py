@@ -39,13 +39,13 @@ def strengths(maps: np.ndarray) -> np.ndarray:
 
 def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, float]:
     """Of guided backpropagation of the chosen action."""
-    from experiments.gradient_saliency.grid import Cell, maps, streams
+    from experiments.gradient_saliency.grid import Cell, maps, seen_in, streams
     from rljax_viz.store import Episodes
 
     agent = agent_of(at, name, game, tiny=tiny)
     episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
     cell = Cell("guided_backprop", streams(agent)[0])
-    found = maps(agent, [cell], np.asarray(episodes.observations[:]), np.asarray(episodes.action[:]))[cell]
+    found = maps(agent, [cell], seen_in(episodes))[cell]
     frame, video, raw = over_frames(found), over_video(found), strengths(found)
     spread = lambda x: float(x.std() / x.mean())  # noqa: E731
     return {

@@ -58,15 +58,26 @@ def write_grid(path: Path, frame: np.ndarray, maps: dict[str, np.ndarray], step:
 
 def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     """Page and gallery of one agent, and how well every method's maps lie on what moves."""
-    from experiments.gradient_saliency.grid import convolutions, features, maps, nss, stable, table1, table2, table3, upscaled
+    from experiments.gradient_saliency.grid import (
+        convolutions,
+        features,
+        maps,
+        nss,
+        seen_in,
+        stable,
+        table1,
+        table2,
+        table3,
+        upscaled,
+    )
     from rljax_viz.runs.page import make_recording, shortly_before_a_loss
     from rljax_viz.store import Episodes
 
     agent, steps = agent_of(at, name, game, tiny=tiny), 48 if tiny else 256
     folder = recorded(at, name, game, steps, tiny)
     episodes = Episodes(folder / "episodes.zarr")
-    obs, action = np.asarray(episodes.observations[:]), np.asarray(episodes.action[:])
-    found = maps(agent, [*table1(agent), *table2(agent), *table3(agent)], obs, action)
+    seen = seen_in(episodes)
+    obs, found = seen.obs, maps(agent, [*table1(agent), *table2(agent), *table3(agent)], seen)
     channels = obs.shape[-1] // agent.preset.stack
     step = shortly_before_a_loss(make_recording(episodes, np.arange(len(obs))))
     newest, six = obs[..., -channels:], {cell: found[cell] for cell in table1(agent)}

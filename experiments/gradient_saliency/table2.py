@@ -17,13 +17,23 @@ def share_on(maps: np.ndarray, mask: np.ndarray) -> float:
 
 def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     """Of one agent: NSS of every stream and layer, and how much of each stream lies on the agent's own figure."""
-    from experiments.gradient_saliency.grid import convolutions, features, maps, nss, stable, streams, table2, upscaled
+    from experiments.gradient_saliency.grid import (
+        convolutions,
+        features,
+        maps,
+        nss,
+        seen_in,
+        stable,
+        streams,
+        table2,
+        upscaled,
+    )
     from rljax_viz.store import Episodes
 
     agent = agent_of(at, name, game, tiny=tiny)
     episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
-    obs = np.asarray(episodes.observations[:])
-    found = maps(agent, table2(agent), obs, np.asarray(episodes.action[:]))
+    seen = seen_in(episodes)
+    obs, found = seen.obs, maps(agent, table2(agent), seen)
     mask = features(obs, obs.shape[-1] // agent.preset.stack)
     scores = {cell: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in found.items()}
     heads = streams(agent)

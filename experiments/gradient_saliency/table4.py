@@ -29,7 +29,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     """Every method's NSS on what moves, early and late; and the same for a network that has learned nothing."""
     import jax
 
-    from experiments.gradient_saliency.grid import features, maps, nss, table1, upscaled
+    from experiments.gradient_saliency.grid import features, maps, nss, seen_in, table1, upscaled
     from rljax_viz.store import Episodes
 
     update, early_return, late_return = early_update(at, name, game, tiny)
@@ -37,11 +37,12 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(late.params))))
     shuffled = jax.tree.map(lambda x: jax.random.permutation(next(keys), x.ravel()).reshape(x.shape), late.params)
     episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
-    obs, action = np.asarray(episodes.observations[:]), np.asarray(episodes.action[:])
+    seen = seen_in(episodes)
+    obs = seen.obs
     mask = features(obs, obs.shape[-1] // late.preset.stack)
     found: dict[str, Any] = {"update": update, "returns": [early_return, late_return]}
     for when, agent in (("early", early), ("late", late), ("shuffled", late._replace(params=shuffled))):
-        some = maps(agent, table1(agent), obs, action)
+        some = maps(agent, table1(agent), seen)
         scores = {cell.method: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in some.items()}
         found[when] = {method: float(np.nanmean(v)) if not np.isnan(v).all() else None for method, v in scores.items()}
         guided = some[table1(agent)[1]]

@@ -9,38 +9,39 @@ from experiments.gradient_saliency.agents import agent_of, available, games_of, 
 from experiments.scale import Experiment, Tiny, launch
 
 
-def sum_of_q(f: Any, params: Any, obs: np.ndarray) -> dict[str, float]:
+def sum_of_q(f: Any, params: Any, obs: np.ndarray, *rest: Any) -> dict[str, float]:
     """Largest difference of grad(sum_a q) from n grad(value), by the latter's largest; and the mean's size. FACTS R2."""
     import jax
     import jax.numpy as jnp
 
-    def both(x):
-        total = jax.grad(lambda o: f(params, o).q.sum())(x)
-        value = jax.grad(lambda o: f(params, o).value)(x)
-        return total, f(params, x).q.shape[0] * value
+    def both(x, *rest):
+        total = jax.grad(lambda o: f(params, o, *rest).q.sum())(x)
+        value = jax.grad(lambda o: f(params, o, *rest).value)(x)
+        return total, f(params, x, *rest).q.shape[0] * value
 
-    total, value = jax.jit(jax.vmap(both))(jnp.asarray(obs, jnp.float32))
+    total, value = jax.jit(jax.vmap(both))(jnp.asarray(obs, jnp.float32), *rest)
     return {"difference": float(jnp.abs(total - value).max() / jnp.abs(value).max()), "size": float(jnp.abs(value).max())}
 
 
-def behind_softmax(f: Any, params: Any, obs: np.ndarray, action: np.ndarray) -> dict[str, float]:
+def behind_softmax(f: Any, params: Any, obs: np.ndarray, action: np.ndarray, *rest: Any) -> dict[str, float]:
     """Mean strength of the gradient of the taken action's probability, by that of its logit. FACTS R6."""
     import jax
     import jax.numpy as jnp
 
-    def both(x, a):
-        probability = jax.grad(lambda o: jax.nn.softmax(f(params, o).logits)[a])(x)
-        logit = jax.grad(lambda o: f(params, o).logits[a])(x)
-        return jnp.abs(probability).mean(), jnp.abs(logit).mean(), jax.nn.softmax(f(params, x).logits)[a]
+    def both(x, a, *rest):
+        probability = jax.grad(lambda o: jax.nn.softmax(f(params, o, *rest).logits)[a])(x)
+        logit = jax.grad(lambda o: f(params, o, *rest).logits[a])(x)
+        return jnp.abs(probability).mean(), jnp.abs(logit).mean(), jax.nn.softmax(f(params, x, *rest).logits)[a]
 
-    weak, strong, chance = map(np.asarray, jax.jit(jax.vmap(both))(jnp.asarray(obs, jnp.float32), jnp.asarray(action)))
+    found = jax.jit(jax.vmap(both))(jnp.asarray(obs, jnp.float32), jnp.asarray(action), *rest)
+    weak, strong, chance = map(np.asarray, found)
     ratio = weak / strong
     sure = ratio[chance > 0.95]
     return {"ratio": float(np.median(ratio)), "least": float(ratio.min()),
             "sure": float(np.median(sure)) if len(sure) else float("nan"), "sure frames": len(sure)}  # fmt: skip
 
 
-def action_discriminative(agent: Any, obs: np.ndarray) -> dict[str, float]:
+def action_discriminative(agent: Any, seen: Any) -> dict[str, float]:
     """Mean correlation of a method's maps for the best and for the worst action, over frames where both vary."""
     from experiments.gradient_saliency.grid import Cell, convolutions, maps, streams
 
@@ -50,8 +51,8 @@ def action_discriminative(agent: Any, obs: np.ndarray) -> dict[str, float]:
     found = {}
     for method in ("grad_cam", "g1_grad_cam", "guided_backprop"):
         cells = [Cell(method, f"{head}:{a}", None if method == "guided_backprop" else layer) for a in actions]
-        some = list(maps(agent, cells, obs, np.zeros(len(obs), np.int32)).values())
-        pairs = [(a[i].ravel(), b[i].ravel()) for k, a in enumerate(some) for b in some[:k] for i in range(len(obs))]
+        some = list(maps(agent, cells, seen).values())
+        pairs = [(a[i].ravel(), b[i].ravel()) for k, a in enumerate(some) for b in some[:k] for i in range(len(seen.obs))]
         alike = [np.corrcoef(a, b)[0, 1] for a, b in pairs if np.ptp(a) > 0 and np.ptp(b) > 0]
         found[method] = float(np.mean(alike)) if alike else float("nan")
     return found
@@ -62,15 +63,20 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
 
     agent = agent_of(at, name, game, tiny=tiny)
     episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
-    obs, action = np.asarray(episodes.observations[:64]), np.asarray(episodes.action[:64])
     import jax
 
-    out = jax.eval_shape(agent.f, agent.params, obs[0])
-    found: dict[str, Any] = {"alike": action_discriminative(agent, obs[:32])}
+    from experiments.gradient_saliency.grid import seen_in
+    from rljax_viz.runs.past import remembered
+
+    seen = seen_in(episodes, 64)
+    memory, _ = remembered(agent, seen.obs, seen.begins)
+    rest = () if memory is None else (memory,)
+    out = jax.eval_shape(agent.f, agent.params, seen.obs[0])
+    found: dict[str, Any] = {"alike": action_discriminative(agent, seen_in(episodes, 32))}
     if out.q is not None and out.value is not None:
-        found["sum of q"] = sum_of_q(agent.f, agent.params, obs)
+        found["sum of q"] = sum_of_q(agent.f, agent.params, seen.obs, *rest)
     if out.logits is not None:
-        found["softmax"] = behind_softmax(agent.f, agent.params, obs, action)
+        found["softmax"] = behind_softmax(agent.f, agent.params, seen.obs, seen.action, *rest)
     return found
 
 

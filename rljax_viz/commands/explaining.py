@@ -22,6 +22,9 @@ def explain(
         arg(help="who looks, if not who played: zoo:NAME, a run, module:function, FILE.cleanrl_model"),
     ] = None,
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
+    past: Annotated[
+        int, arg(metavar="N", help="maps of the newest frame and of the N before it, by what the agent remembers or stacks")
+    ] = 0,
     steps: Annotated[int | None, arg(help="of the integrated gradients")] = None,
     tile: Annotated[int | None, arg(help="frames computed at once; by default a short measurement decides")] = None,
     store_as: Annotated[
@@ -65,9 +68,9 @@ def explain(
     if agent is None and not any((run / name).exists() for name in ("config.json", "agent.json")) and run.exists():
         raise ValueError(f"{run} does not say who played: name the agent that is to look, e.g. --agent zoo:Breakout-v5")
     loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
-    chosen = together or (methods_of(loaded) if "all" in method else method)
+    chosen = together or (methods_of(loaded, past) if "all" in method else method)
     options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps}
-    rest: dict[str, Any] = {"layer": layer, "options": options, "tile": tile, "dtype": store_as}
+    rest: dict[str, Any] = {"layer": layer, "past": past, "options": options, "tile": tile, "dtype": store_as}
     rest["any_checkpoint"] = agent is not None
     if engine != "here" and not dry_run:
         who = {"source": agent or str(run), "update": update, "seed_index": seed_index, "network_dtype": dtype}

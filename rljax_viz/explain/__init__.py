@@ -23,6 +23,7 @@ from rljax_viz.explain.lrp import lrp
 from rljax_viz.explain.many import explain_many
 from rljax_viz.explain.occlusion import occlusion
 from rljax_viz.explain.on_layer import on_layer
+from rljax_viz.explain.past_frames import past_frames
 from rljax_viz.explain.perturbation import perturbation, sarfa
 from rljax_viz.explain.record import record
 from rljax_viz.explain.rise import rise, rise_masks
@@ -88,6 +89,7 @@ __all__ = [
     "lrp",
     "occlusion",
     "on_layer",
+    "past_frames",
     "per_frame",
     "perturbation",
     "record",

@@ -163,6 +163,17 @@ class Trial:
         pair = self.frames[max(when - 1, 0) : when + 1].max(axis=0)
         return np.asarray(_small(pair))
 
+    def begins(self, steps: Iterable[int]) -> np.ndarray:
+        """bool [n]: a game begins at this one of `steps`, in order: at the first of them, and where the number of the episode
+        changes, as far as the gaze file knows it."""
+        found, last = [], None
+        for step in steps:
+            row = self.gaze.get(step + 1)
+            now = last if row is None or row.episode is None else row.episode
+            found.append(not found or (last is not None and now != last))
+            last = now
+        return np.array(found, bool)
+
     def fixations(self, steps: Iterable[int], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
         """int32 [n H W]: where people looked in the eight frames of each step, all of them together."""
         return np.stack([fixation_map(self._gaze_at(step), size) for step in steps])

@@ -2,7 +2,7 @@
 
 from .explorer import page_size, write_explorer
 from .film import decode, encode
-from .gallery import write_gallery
+from .gallery import write_gallery, write_past
 from .overlay import overlay, show
 from .recording import MapSeries, Recording
 from .video import write_video
@@ -17,5 +17,6 @@ __all__ = [
     "show",
     "write_explorer",
     "write_gallery",
+    "write_past",
     "write_video",
 ]

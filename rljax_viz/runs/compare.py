@@ -14,7 +14,8 @@ from ..measure.correlation import pearson, spearman
 from ..store import Episodes
 from ..sweeps import map_frames
 from .agent import Agent
-from .mapping import BUILT_IN, data_for, make_explain, methods_of, rest_of, scores_for
+from .mapping import data_for, make_explain, methods_of, scores_for
+from .past import BUILT_IN, seen
 
 
 class Agreement(NamedTuple):
@@ -76,9 +77,10 @@ def _maps(agent: Agent, episodes: Episodes, rows: np.ndarray, method: str, score
     (what, *_) = scores_for(agent, method, [score])
     takes = layer if entry is not None and entry.needs_layer else None
     explain = make_explain(agent, method, what, takes, **data_for(agent, method, episodes))
-    rest = jax.tree.map(lambda column: column[rows], rest_of(agent, episodes))
+    obs, rest = seen(agent, episodes)
+    rest = jax.tree.map(lambda column: column[rows], rest)
     key = jax.random.key(seed) if entry is not None and entry.random else None
-    found = map_frames(explain, agent.params, episodes.observations[rows], None, rest=rest, key=key)
+    found = map_frames(explain, agent.params, obs[rows], None, rest=rest, key=key)
     size = (agent.obs_shape[0], agent.obs_shape[1])
     return np.asarray(jax.jit(jax.vmap(lambda map: upsample(jnp.abs(map), size)))(jnp.asarray(found)))
 

@@ -1,4 +1,4 @@
-"""Methods and scores by name over a recording, into `maps/<method>-<score>[-<layer>].zarr` of its run."""
+"""Methods and scores by name over a recording, into `maps/<method>-<score>[-<layer>][+past<N>].zarr` of its run."""
 
 import functools
 import math
@@ -15,7 +15,8 @@ from ..explain import METHODS, explain_many
 from ..store import Episodes, Maps, Report, create_maps, map_name, open_maps, verify
 from ..sweeps import best_tile, map_frames, measure
 from .agent import Agent, load_agent
-from .mapping import data_for, explain_shape, make_explain, rest_of, scores_for, units
+from .mapping import data_for, explain_shape, make_explain, scores_for, units
+from .past import seen
 
 Watch = Callable[[str, int, int], None]
 MEASURED = 2000  # frames: for fewer, finding the best tile takes longer than it saves
@@ -56,6 +57,7 @@ class _Job:
     method: str
     score: str
     layer: str | None
+    past: int
     explain: Callable
     random: bool
     shape: tuple[int, ...]
@@ -74,6 +76,7 @@ def explain_run(
     score_names: Sequence[str],
     *,
     layer: str | None = None,
+    past: int = 0,
     rows: np.ndarray | None = None,
     options: dict[str, dict[str, Any]] | None = None,
     tile: int | None = 32,
@@ -89,11 +92,14 @@ def explain_run(
     is fastest; maps that were begun keep theirs. `together` makes all maps in one pass, which share what they have in
     common. `dtype` is how maps are stored: "float16", "uint8" or "float32". `part=(i, n)` does the i-th of n parts of
     the frames. Maps of another checkpoint or another setting are refused, not mixed.
+    `past` makes maps [past+1 H W] of the frames t-past ... t, the newest LAST, beside those of the newest frame alone: of an
+    agent that remembers, over windows of its episode, from what it remembered before them (frames before its beginning
+    have maps of zeros); else of the frames of the stack, as they stood in it.
     Raises FileNotFoundError where nothing has been recorded; ValueError for a recording of another game or view, or (but
     for `any_checkpoint`) of another agent; UnreadableFrames at the end if the recording is damaged.
     """
     episodes = open_recording(agent, run, any_checkpoint)
-    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {})
+    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {}, past)
     if rows is not None and len(rows) < len(episodes):
         return [_chosen_rows(agent, episodes, job, rows, tile or default_tile(), dtype, watch) for job in jobs]
     groups: list[list[_Job]] = [jobs] if together and jobs else [[job] for job in jobs]
@@ -107,6 +113,7 @@ def estimate_run(
     score_names: Sequence[str],
     *,
     layer: str | None = None,
+    past: int = 0,
     options: dict[str, dict[str, Any]] | None = None,
     tile: int | None = 32,
     dtype: str = "float16",
@@ -116,7 +123,7 @@ def estimate_run(
     """What `explain_run` with these arguments would take, from half a second of each method; writes nothing."""
     episodes = open_recording(agent, run, any_checkpoint)
     found = []
-    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {})
+    jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {}, past)
     for number, job in enumerate(jobs):
         watch("measuring", number, len(jobs))
         todo = len(episodes)
@@ -125,8 +132,9 @@ def estimate_run(
         size = math.prod(job.shape) * np.dtype(dtype).itemsize + 6
         seconds = 0.0
         if todo:
-            given = {"rest": rest_of(agent, episodes), "key": _key([job]), "tile": tile or default_tile()}
-            seconds = todo / measure(job.explain, agent.params, episodes.observations, **given)
+            frames, rest = seen(agent, episodes, past)
+            given = {"rest": rest, "key": _key([job]), "tile": tile or default_tile()}
+            seconds = todo / measure(job.explain, agent.params, frames, **given)
         found.append(Estimate(job.method, job.score, job.layer, todo, seconds, todo * size / 1e9))
     watch("measuring", len(jobs), len(jobs))
     return found
@@ -209,7 +217,7 @@ def open_recording(agent: Agent, run: Path, any_checkpoint: bool = False) -> Epi
     return episodes
 
 
-def _jobs(agent, run, episodes, methods, score_names, layer, options) -> list[_Job]:
+def _jobs(agent, run, episodes, methods, score_names, layer, options, past) -> list[_Job]:
     jobs = []
     for method in methods:
         for score in scores_for(agent, method, score_names):
@@ -218,34 +226,38 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options) -> list[_J
             entry = METHODS.get(method)
             at = (layer or agent.first_layer) if entry and entry.needs_layer else None
             chosen = options.get(method, {})
-            explain = make_explain(agent, method, score, at, **data_for(agent, method, episodes), **chosen)
+            data = data_for(agent, method, episodes, past)
+            explain = make_explain(agent, method, score, at, past=past, **data, **chosen)
             random = bool(entry and entry.random)
             attributes = {
                 "method": method, "score": score, "layer": at, "options": chosen, "checkpoint": agent.checkpoint,
                 "agent": agent.name, "preset": agent.preset.to_json(), "units": units(method, score),
                 "aggregation": "newest frame, channels summed", "dtype": agent.dtype, "key": 0 if random else None,
             }  # fmt: skip
-            shape = explain_shape(agent, explain, jax.random.key(0) if random else None)
-            path = run / "maps" / map_name(method, score, at)
-            jobs.append(_Job(method, score, at, explain, random, shape, attributes, path))
+            if past:
+                attributes |= {"past": past, "aggregation": f"frames t-{past} to t, the newest last, channels summed"}
+            shape = explain_shape(agent, explain, jax.random.key(0) if random else None, past)
+            path = run / "maps" / map_name(method, score, at, past)
+            jobs.append(_Job(method, score, at, past, explain, random, shape, attributes, path))
     return jobs
 
 
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job."""
-    explain, rest, key = _merged(jobs), rest_of(agent, episodes), _key(jobs)
+    explain, key = _merged(jobs), _key(jobs)
+    frames, rest = seen(agent, episodes, jobs[0].past)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
     if tile is None:
         # parts of one job begin at the same moment, and must not measure different things
         alone = part[1] == 1 and len(episodes) > MEASURED
-        tile = best_tile(explain, agent.params, episodes.observations, rest=rest, key=key) if alone else default_tile()
+        tile = best_tile(explain, agent.params, frames, rest=rest, key=key) if alone else default_tile()
     outs = {job.name: _maps_for(job, episodes, tile, dtype) for job in jobs}
     tile = next(iter(outs.values())).attributes["tile"]
     label = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} maps together"
     before = {name: maps.done for name, maps in outs.items()}
     span = _span(list(outs.values()), part)
     summary = map_frames(
-        explain, agent.params, episodes.observations, outs, rest=rest, key=key, tile=tile, span=span,
+        explain, agent.params, frames, outs, rest=rest, key=key, tile=tile, span=span,
         progress=functools.partial(watch, label),
     )  # fmt: skip
     speed = summary.frames_per_second
@@ -276,7 +288,8 @@ def _tile_of(path: Path) -> int | None:
 
 def _maps_for(job: _Job, episodes: Episodes, tile: int, dtype: str) -> Maps:
     """The maps of a job, new or begun; those that another process began a moment ago keep its tile."""
-    options = {"frames": len(episodes), "shape": job.shape, "dtype": dtype}
+    axes = ("past", "y", "x") if job.past else None
+    options = {"frames": len(episodes), "shape": job.shape, "dtype": dtype, "axes": axes}
     try:
         return create_maps(job.path, attributes={**job.attributes, "tile": _tile_of(job.path) or tile}, **options)
     except ValueError:
@@ -300,11 +313,12 @@ def _chosen_rows(agent, episodes, job: _Job, rows, tile, dtype, watch) -> Explai
     """The maps of some rows alone; they are few, and computed in memory."""
     maps = _maps_for(job, episodes, _tile_of(job.path) or tile, dtype)
     todo, speed = rows[~maps.done[rows]], 0.0
-    rest = jax.tree.map(lambda x: x[todo], rest_of(agent, episodes))
+    frames, rest = seen(agent, episodes, job.past)
+    rest = jax.tree.map(lambda x: x[todo], rest)
     if len(todo):
         values = np.empty((len(todo), *job.shape), np.float32)
         summary = map_frames(
-            job.explain, agent.params, episodes.observations[todo], values, rest=rest,
+            job.explain, agent.params, frames[todo], values, rest=rest,
             key=_key([job]), numbers=todo, tile=tile, progress=functools.partial(watch, job.name),
         )  # fmt: skip
         speed = summary.frames_per_second

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..explain import upsample
 from ..measure import kl_divergence, nss, shuffled_auc
-from ..measure.atari_head import HEIGHT, WIDTH, Trial, read_games, trials_in
+from ..measure.atari_head import HEIGHT, STACK, WIDTH, Trial, read_games, trials_in
 from ..sweeps import map_frames
 from .agent import Agent
 from .mapping import make_explain, scores_for
+from .past import remembered
 
 GAZE_METRICS = ("nss", "kl_divergence", "shuffled_auc")
 OTHERS = 10  # frames whose fixations stand for the rest of the trial
@@ -47,13 +48,16 @@ def evaluate_gaze(
 
     Maps are taken without their sign, brought to 210x160, and compared with the fixations of the eight emulator frames
     that the agent sees; the other frames of shuffled AUC are drawn from the same trial. "chosen" is the action that the
-    agent would take. Where `meta_data.csv` is there, trials of other games are left out.
-    Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84x4 grey frames.
+    agent would take. Where `meta_data.csv` is there, trials of other games are left out. Agents that see fewer than four
+    frames see the newest of the four. An agent that remembers sees the trial in order and carries its memory along, which
+    is empty where a game begins: what it would remember of the person's game.
+    Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84 grey frames, at most
+    four at a time.
     """
-    if tuple(agent.obs_shape) != (84, 84, 4) or agent.preset.padding not in ("zeros", "repeat"):
-        raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; gaze is compared for agents of 84x84x4 Atari frames")
-    if agent.remembers:
-        raise ValueError(f"{agent.name} remembers; what it would remember of a person's game is not known to this comparison")
+    stack = agent.preset.stack
+    if stack > STACK or tuple(agent.obs_shape) != (84, 84, stack) or agent.preset.padding not in ("zeros", "repeat"):
+        told = "gaze is compared for agents of 84x84x4 Atari frames, or of fewer than four"
+        raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; {told}")
     trials = [trial for trial in trials_in(folder) if _plays(trial, folder, agent.preset.env_id)]
     if not trials:
         raise FileNotFoundError(f"{folder} holds no trial of {agent.preset.env_id}, by its meta_data.csv")
@@ -74,13 +78,16 @@ def _plays(trial: Trial, folder: str | Path, env_id: str) -> bool:
 
 def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:
     explain = make_explain(agent, method, score, layer)
-    act = jax.jit(jax.vmap(lambda params, obs: _greedy(agent.f(params, obs)), (None, 0)))
+    act = jax.jit(jax.vmap(lambda params, *seen: _greedy(agent.f(params, *seen)), (None, *(0,) * (1 + agent.remembers))))
     found: list[np.ndarray] = []
     rng = np.random.default_rng((seed, trial.number))
+    begins, memory = trial.begins(steps), None
     for at in range(0, len(steps), _BLOCK):
         some = steps[at : at + _BLOCK]
-        obs = trial.observations(some)
-        maps = map_frames(explain, agent.params, obs, None, rest=(np.asarray(act(agent.params, obs)),))
+        obs = trial.observations(some)[..., -agent.preset.stack :]
+        each, memory = remembered(agent, obs, begins[at : at + _BLOCK], memory)
+        rest = () if each is None else (each,)
+        maps = map_frames(explain, agent.params, obs, None, rest=(np.asarray(act(agent.params, obs, *rest)), *rest))
         looks = trial.fixations(some)
         picked = [rng.choice([s for s in steps if s != step] or [step], OTHERS) for step in some]
         others = np.stack([trial.fixations(other).sum(0) for other in picked])

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..explain import scores
-from ..measure.health import Finding, dead_units, frames_used, guided_focus, merged_streams, reached, stacking
+from ..measure.health import Finding, dead_units, frames_used, guided_focus, memory_used, merged_streams, reached, stacking
 from .agent import Agent, load_agent
 from .checkpoints import Checkpoints
+from .past import remembered
 
 
 class Checkup(NamedTuple):
@@ -46,18 +47,26 @@ def watched(agent: Agent, steps: int, seed: int = 0) -> tuple[np.ndarray, np.nda
 def examine(agent: Agent, obs: np.ndarray, begins: np.ndarray) -> list[Finding]:
     """Every check of one agent on obs[T H W C], steps in a row; begins[T] says where games begin.
 
-    Raises ValueError for an agent that remembers: its answers to single frames say little.
+    An agent that remembers sees all of them in order, its memory emptied where a game begins, and is checked with what it
+    remembered before each step.
     """
-    if agent.remembers:
-        raise ValueError(f"{agent.name} remembers from step to step; health is checked of agents that see stacks")
     channels = agent.obs_shape[-1] // agent.preset.stack
     out = jax.eval_shape(agent.f, agent.params, jnp.zeros(agent.obs_shape, jnp.uint8))
     score = scores.value if out.value is not None else scores.greedy_q
-    some = obs[np.linspace(0, len(obs) - 1, min(len(obs), 64)).astype(int)]
-    found = stacking(obs, channels, begins) + merged_streams(agent.f, agent.params, some)
-    found += reached(agent.f, agent.params, some[:16]) + dead_units(agent.f, agent.params, some)
-    found += frames_used(agent.f, score, agent.params, some, channels)
-    return found + guided_focus(agent.f, score, agent.params, obs[:64], channels)
+    memory, _ = remembered(agent, obs, begins)
+    at = np.linspace(0, len(obs) - 1, min(len(obs), 64)).astype(int)
+
+    def shown(rows: Any) -> tuple:
+        return jax.tree.map(lambda x: x[rows], (obs, memory) if agent.remembers else (obs,))
+
+    some, *rest = shown(at)
+    found = stacking(obs, channels, begins) + merged_streams(agent.f, agent.params, some, *rest)
+    found += reached(agent.f, agent.params, *shown(at[:16])) + dead_units(agent.f, agent.params, some, *rest)
+    if agent.remembers:
+        found += memory_used(agent.f, agent.params, some, *rest)
+    found += frames_used(agent.f, score, agent.params, some, channels, *rest)
+    first, *before = shown(slice(0, 64))
+    return found + guided_focus(agent.f, score, agent.params, first, channels, *before)
 
 
 def check_health(

@@ -8,31 +8,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import METHODS, attention_map, last_frame, record, rise_masks, scores
+from ..explain import METHODS, attention_map, last_frame, past_frames, per_frame, record, rise_masks, scores
 from ..networks import ATTENTION
 from ..store import Episodes
-from .agent import MEMORY, Agent
+from .agent import Agent
+from .past import BUILT_IN, check_past, of_each_frame, seen
 
 VECTORS = ("logits", "q")
 COMPARES = ("sarfa", "counterfactual")  # methods whose answer is about all actions at once
-BUILT_IN = "attention_map"  # the one method that needs no score, and a network that attends
 BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, random masks for RISE
 
 
-def make_explain(agent: Agent, method: str, score: str, layer: str | None = None, **options: Any) -> Callable:
+def make_explain(
+    agent: Agent, method: str, score: str, layer: str | None = None, *, past: int = 0, **options: Any
+) -> Callable:
     """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
 
     `explain(key, params, obs, action)` for a random method; behind the action the memory of an agent that remembers.
     `agent.f` with the recorded action; sums over the newest frame's channels, and over those of a layer's map. What a method
     needs besides (`METHODS[method].needs`) comes in `options`.
-    Raises ValueError for names that do not exist, with the nearest, or a layer that the method does not take.
+    With `past` a map [past+1 H W] of the frames t-past ... t, the newest LAST: of an agent that remembers by
+    `explain.past_frames`, explain(params, window, action, memory, missing), as `seen` gives them; else of each of the newest
+    frames of the stack, `explain.per_frame`.
+    Raises ValueError for names that do not exist, with the nearest, a layer that the method does not take, or past frames
+    that the agent does not see or the method does not tell apart.
     """
     if method == BUILT_IN:
+        check_past(agent, method, past)
         return _attention(agent, layer)
     if method not in METHODS:
         near = difflib.get_close_matches(method, (*METHODS, BUILT_IN), 1)
         meant = f", did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"no method {method!r}{meant} There are {', '.join((*METHODS, BUILT_IN))}")
+    check_past(agent, method, past)
     entry = METHODS[method]
     options = {**entry.options, **options}
     if entry.needs_layer:
@@ -47,16 +55,24 @@ def make_explain(agent: Agent, method: str, score: str, layer: str | None = None
     if method in COMPARES and score not in VECTORS:
         raise ValueError(f"{method} compares all actions, not one score: choose {' or '.join(VECTORS)}, not {score!r}")
     what = scores.vector(score) if entry.vector and score in VECTORS else scores.parse(score)
-    explain = entry.factory(record(agent.f), what, **options)
     channels = agent.obs_shape[-1] // agent.preset.stack
+    if past and agent.remembers:
+        window = past_frames(entry, agent.f, what, **options)
+        return lambda *args: _flat(window(*args), 3)
+    explain = entry.factory(record(agent.f), what, **options)
 
     def one(*args: Any) -> Any:
         map = explain(*args)
-        if entry.resolution == "obs" and map.ndim == 3:
-            return last_frame(map, channels)
-        return map.sum(-1) if map.ndim == 3 else map
+        if past:
+            return per_frame(map, channels)[-past - 1 :]
+        return last_frame(map, channels) if entry.resolution == "obs" and map.ndim == 3 else _flat(map, 2)
 
     return one
+
+
+def _flat(map: jax.Array, ndim: int) -> jax.Array:
+    """`map` without channels, if it has any: summed up."""
+    return map.sum(-1) if map.ndim > ndim else map
 
 
 def _attention(agent: Agent, layer: str | None) -> Callable:
@@ -69,8 +85,10 @@ def _attention(agent: Agent, layer: str | None) -> Callable:
     return lambda params, obs, action, *rest: explain(params, obs, *rest)
 
 
-def methods_of(agent: Agent) -> list[str]:
-    """Every method that this agent can be explained by."""
+def methods_of(agent: Agent, past: int = 0) -> list[str]:
+    """Every method that this agent can be explained by, with maps of `past` frames before the newest."""
+    if past:
+        return [name for name, entry in METHODS.items() if agent.remembers or of_each_frame(entry)]
     return [*METHODS, *([BUILT_IN] if agent.network in ATTENTION else [])]
 
 
@@ -87,40 +105,26 @@ def scores_for(agent: Agent, method: str, score_names: Sequence[str]) -> Sequenc
     return [name for name in score_names if name in have] or have[:1]
 
 
-def rest_of(agent: Agent, episodes: Episodes) -> tuple:
-    """What `f` takes besides the frame: recorded actions (zeros where none were recorded: scores that
-    would read them are refused before), and of an agent that remembers what it remembered before each step.
-    """
-    actions = episodes.action if "action" in episodes else np.zeros(len(episodes), np.int32)
-    if not agent.remembers:
-        return (actions,)
-    leaves, tree = jax.tree.flatten(agent.memory)
-    names = [f"{MEMORY}{i}" for i in range(len(leaves))]
-    if missing := [name for name in names if name not in episodes]:
-        raise ValueError(
-            f"{agent.name} remembers, and {episodes.path} does not say what ({', '.join(missing)}): record its own games, "
-            "rljax-viz play RUN --record"
-        )
-    return actions, jax.tree.unflatten(tree, [getattr(episodes, name) for name in names])
-
-
-def data_for(agent: Agent, method: str, episodes: Episodes) -> dict[str, Any]:
+def data_for(agent: Agent, method: str, episodes: Episodes, past: int = 0) -> dict[str, Any]:
     """What `METHODS[method].needs`, of the recording: the same for every frame and every call."""
     data: dict[str, Any] = {}
     needs = METHODS[method].needs if method in METHODS else ()
     if "baselines" in needs:
         rows = np.unique(np.linspace(0, len(episodes) - 1, BASELINES).astype(int))
-        data["baselines"] = jnp.asarray(episodes.observations[rows])
+        data["baselines"] = jnp.asarray(seen(agent, episodes, past)[0][rows])
     if "masks" in needs:
         height, width = agent.obs_shape[:2]
         data["masks"] = rise_masks(jax.random.key(0), MASKS, 7, 0.5, (height, width))
     return data
 
 
-def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None) -> tuple[int, ...]:
+def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None, past: int = 0) -> tuple[int, ...]:
     """The shape of one map; runs nothing."""
-    args = (agent.params, jnp.zeros(agent.obs_shape, jnp.uint8), jnp.zeros((), jnp.int32))
-    args += (agent.memory,) if agent.remembers else ()
+    shape = (past + 1, *agent.obs_shape) if past and agent.remembers else agent.obs_shape
+    number = jnp.zeros((), jnp.int32)
+    args = (agent.params, jnp.zeros(shape, jnp.uint8), number)
+    if agent.remembers:
+        args += (agent.memory, number) if past else (agent.memory,)
     return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..explain import METHODS
-from ..report import MapSeries, Recording, write_explorer, write_gallery, write_video
-from ..store import Episodes, Maps, open_maps
+from ..report import MapSeries, Recording, write_explorer, write_gallery, write_past, write_video
+from ..store import Episodes, Maps, Windows, open_maps
 from .steps import choose_steps
 
 
@@ -28,12 +28,12 @@ def eventful_steps(episodes: Episodes, limit: int) -> np.ndarray:
 
 
 def stored_maps(run: Path) -> list[Maps]:
-    """The maps of a run: the sharpest methods first, of each the score of the chosen action first."""
+    """The maps of a run: the sharpest methods first, of each the score of the chosen action first, past frames last."""
     order = ["guided_backprop", "g2_grad_cam", *METHODS]
 
-    def rank(maps: Maps) -> tuple[int, bool, str]:
-        method, score = maps.attributes["method"], maps.attributes["score"]
-        return order.index(method) if method in order else len(order), not score.endswith(":chosen"), score
+    def rank(maps: Maps) -> tuple[int, bool, str, int]:
+        method, score, past = maps.attributes["method"], maps.attributes["score"], maps.attributes.get("past", 0)
+        return order.index(method) if method in order else len(order), not score.endswith(":chosen"), score, past
 
     return sorted((open_maps(path) for path in sorted((run / "maps").glob("*.zarr"))), key=rank)
 
@@ -64,12 +64,32 @@ def action_names(episodes: Episodes) -> list[str]:
 
 
 def make_series(maps: list[Maps], rows: np.ndarray) -> list[MapSeries]:
-    """Those maps that hold all of the chosen rows."""
-    return [
-        MapSeries(m.attributes["method"], m.attributes["score"], m[rows], m.attributes["layer"], m.attributes["units"])
-        for m in maps
-        if m.done[rows].all()
-    ]
+    """Those maps that hold all of the chosen rows; of past frames the newest one's, unless there are maps of it alone."""
+    found: dict[str, MapSeries] = {}
+    for m in maps:
+        if not m.done[rows].all():
+            continue
+        of = m.attributes
+        values = newest_of(m, rows) if of.get("past") else m[rows]
+        series = MapSeries(of["method"], of["score"], values, of["layer"], of["units"])
+        found.setdefault(series.label, series)
+    return list(found.values())
+
+
+def newest_of(maps: Maps, rows: np.ndarray, block: int = 128) -> np.ndarray:
+    """[n H W] of the newest frame out of maps [past+1 H W] of the chosen rows; a block at a time."""
+    return np.concatenate([maps[rows[at : at + block]][:, -1] for at in range(0, len(rows), block)])
+
+
+def draw_past(run: Path, episodes: Episodes, maps: list[Maps], row: int, title: str) -> Path | None:
+    """`past.png`: all maps of past frames at one step, each over the frame that it belongs to; None where there are none."""
+    have = [m for m in maps if m.attributes.get("past") and m.done[row]]
+    if not have:
+        return None
+    starts = np.array([game.start for game in episodes.episodes])
+    frames = Windows(starts, max(m.attributes["past"] for m in have)).of(episodes.frames)[row]
+    names = {f"{m.attributes['method']}, {m.attributes['score']}": m[row] for m in have}
+    return write_past(run / "past.png", frames, names, title=f"{title}, step {row}")
 
 
 def report_run(
@@ -80,7 +100,8 @@ def report_run(
     video: bool = True,
     watch: Callable[[str, int, int], None] = lambda what, done, all: None,
 ) -> tuple[Path, Path | None]:
-    """Writes `report.html`, `gallery.png` and `saliency.mp4` from what `play --record` and `explain` left.
+    """Writes `report.html`, `gallery.png` and `saliency.mp4` from what `play --record` and `explain` left, and `past.png`
+    where there are maps of past frames.
 
     Gives the paths of the page and of the video. The gallery is one moment, shortly before the first lost life or end.
 
@@ -105,6 +126,7 @@ def report_run(
         run / "gallery.png", recording.newest[moment], {s.method: s.values[moment] for s in _for_video(series)},
         rgb=None if recording.rgb is None else recording.rgb[moment], title=f"{title(episodes)}, step {rows[moment]}",
     )  # fmt: skip
+    draw_past(run, episodes, all_maps, int(rows[moment]), title(episodes))
     if not video:
         return page, None
     film = write_video(

@@ -13,8 +13,8 @@ class Run:
     """What the directory of a run holds, read when it is asked for.
 
     `run.episodes.frames[i]`, `run.episodes.observations[i]`, `.action`, `.value`, `.logits`, `.rgb`, ... are numpy;
-    `run.maps("grad_cam", score="value", layer="conv1")[i]` is a raw float32 map; `run.agent` its agent; `run.metrics`
-    the rows of its training.
+    `run.maps("grad_cam", score="value", layer="conv1")[i]` is a raw float32 map, and with `past=9`
+    `[i][-2]` that of the frame before; `run.agent` its agent; `run.metrics` the rows of its training.
     """
 
     def __init__(self, path: str | Path):
@@ -42,19 +42,21 @@ class Run:
         """The finished or begun sets of maps, as they are called on disk."""
         return sorted(path.stem for path in (self.path / "maps").glob("*.zarr"))
 
-    def maps(self, method: str, *, score: str = "value", layer: str | None = None) -> Maps:
-        """The maps of one method and score; without `layer` the only layer that there is.
+    def maps(self, method: str, *, score: str = "value", layer: str | None = None, past: int = 0) -> Maps:
+        """The maps of one method and score; without `layer` the only layer that there is. With `past` those of a window of
+        frames, `maps[i]` [past+1 H W], the newest LAST.
 
         Raises KeyError with what there is.
         """
-        if layer is None:
+        names = [n for n in self.map_names if n.partition("+")[2] == (f"past{past}" if past else "")]
+        found = map_name(method, score, layer, past).removesuffix(".zarr")
+        if layer is None and found not in names:
             stem = map_name(method, score).removesuffix(".zarr")
-            fitting = [name for name in self.map_names if name == stem or name.startswith(stem + "-")]
+            fitting = [name for name in names if name.startswith(stem + "-")]
             found = fitting[0] if len(fitting) == 1 else ""
-        else:
-            found = map_name(method, score, layer).removesuffix(".zarr")
-        if found not in self.map_names:
-            raise KeyError(f"{self.path} has no maps {method!r} of {score!r} at {layer!r}; it has {self.map_names}")
+        if found not in names:
+            what = f"{method!r} of {score!r} at {layer!r}" + (f" with {past} past frames" if past else "")
+            raise KeyError(f"{self.path} has no maps {what}; it has {self.map_names}")
         return open_maps(self.path / "maps" / f"{found}.zarr")
 
 

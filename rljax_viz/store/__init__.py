@@ -13,6 +13,7 @@ from rljax_viz.store.names import map_name, split_map_name
 from rljax_viz.store.observations import Observations
 from rljax_viz.store.record import EpisodeWriter, create_episodes
 from rljax_viz.store.verify import Fault, Report, verify
+from rljax_viz.store.windows import Gathered, Windows
 
 __all__ = [
     "Claims",
@@ -21,10 +22,12 @@ __all__ = [
     "EpisodeWriter",
     "Episodes",
     "Fault",
+    "Gathered",
     "Maps",
     "Observations",
     "Report",
     "StoredArray",
+    "Windows",
     "claims_on",
     "create_episodes",
     "create_maps",

@@ -1,7 +1,7 @@
 """Maps of many frames on disk: written in any order, resumed after a kill, float16 at any magnitude."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def create_maps(
     attributes: Mapping[str, Any],
     dtype: str = "float16",
     shard: int | None = None,
+    axes: Sequence[str] | None = None,
 ) -> "Maps":
     """A store for one map of `shape` per frame; if it is there already with equal attributes, that one, to go on with.
 
@@ -29,7 +30,7 @@ def create_maps(
     magnitude, in the units that `attributes` should say. dtype "uint8" (`scale[N]`, `zero[N]`; the value is
     `(map - zero) * scale`) takes half of that, exact to 1/510 of a map's range; "float32" keeps every bit at twice the
     size (`store/codes.py`). `shard` is the number of frames a file (the default keeps files under 16 MiB): what a kill
-    can lose.
+    can lose. `axes` names those of a map; by default `y, x` and, for three, `channel`.
     Raises ValueError if the store there has other attributes, frames, shape or dtype, and says which.
     """
     path, attributes = Path(path), arrays.as_json(attributes)
@@ -43,6 +44,7 @@ def create_maps(
         _refuse_other(maps, attributes, asked if shard else {key: asked[key] for key in ("frames", "shape", "dtype")})
         return maps
     inner = {2: ["y", "x"], 3: ["y", "x", "channel"]}.get(len(shape)) or [f"map_{axis}" for axis in range(len(shape))]
+    inner = list(axes or inner)
     blank = 0 if dtype == "uint8" else "NaN"
     _describe(path / "map", (frames, *shape), dtype, inner, asked["shard"], blank, value=codes.FORMULA[dtype])
     for name, (kind, fill) in codes.BESIDE[dtype].items():

@@ -69,6 +69,32 @@ def test_the_sum_of_q_is_the_value_s_gradient_and_a_sure_policy_has_none():
     assert found["sure frames"] == 3 and found["sure"] < 1e-3
 
 
+def test_past_frames_of_an_agent_that_remembers():
+    from rljax_viz import networks
+    from rljax_viz.runs import load_agent
+
+    net, shown = networks.make("minatar-lstm", 3), load_agent("zoo:Breakout-MinAtar")
+    obs = np.random.default_rng(0).integers(0, 2, (14, *shown.obs_shape), dtype=np.uint8) * 255
+    params = net.init(jax.random.key(0), obs[0])
+    agent = shown._replace(f=net.apply, params=params, network="minatar-lstm")
+    assert [cell.past for cell in grid.table3(agent)] == list(range(10))
+    seen = grid.Seen(obs, np.zeros(14, np.int32), np.isin(np.arange(14), (0, 6)))
+    cells = [grid.Cell("gradient", "value", None, past) for past in (0, 2, 5)]
+    found = grid.maps(agent, cells, seen)
+
+    def value(frame, row, at):  # the game again from its beginning, with one frame given
+        memory = None
+        for t in range(6, row + 1):
+            out = net.apply(params, frame if t == at else obs[t].astype(np.float32), memory)
+            memory = out.carry
+        return out.value
+
+    for cell in cells:
+        want = jax.jit(jax.grad(value), static_argnums=(1, 2))(obs[12 - cell.past].astype(np.float32), 12, 12 - cell.past)
+        np.testing.assert_allclose(found[cell][12], want.sum(-1), atol=1e-5 * np.abs(want).max())
+    assert not found[cells[2]][6:11].any() and found[cells[2]][11].any()  # they begin with the game
+
+
 @pytest.mark.long
 def test_every_table_runs(tmp_path):
     for module in (table1, table2, table3, table4, normalisation, targets):

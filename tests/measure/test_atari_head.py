@@ -136,3 +136,14 @@ def test_what_is_wrong_is_said(tmp_path):
     (tmp_path / "b" / f"{NAME}.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"it is NAME.tar.bz2 and NAME.txt, side by side"):
         trials_in(tmp_path / "b")
+
+
+def test_games_begin_where_the_episode_changes(trial, tmp_path):
+    steps = list(trial.steps)
+    assert trial.begins(steps).tolist() == [True] + [False] * (len(steps) - 1)  # its first rows say null, then 0
+    text = trial.gaze_path.read_text().splitlines()
+    second = [line.replace(",0,", ",1,", 1) if i > 14 else line for i, line in enumerate(text)]
+    (tmp_path / trial.archive.name).symlink_to(trial.archive)
+    (tmp_path / trial.gaze_path.name).write_text("\n".join(second) + "\n")
+    begins = Trial(tmp_path / trial.archive.name).begins(steps)
+    assert np.flatnonzero(begins).tolist() == [0, 4]  # frames 13 and 17 are steps 3 and 4

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rljax_viz.report import write_gallery
+from rljax_viz.report import write_gallery, write_past
 from rljax_viz.report.panels import columns_for, fitted, font, wrapped
 
 from .play import frames, recording
@@ -47,3 +47,21 @@ def test_a_gallery_refuses_what_it_cannot_draw(tmp_path):
         write_gallery(tmp_path / "a.png", frames()[0], {})
     with pytest.raises(ValueError, match="'cube' has shape"):
         write_gallery(tmp_path / "a.png", frames()[0], {"cube": np.zeros((4, 4, 4))})
+
+
+def test_past_frames_stand_in_a_row_each_over_its_own_frame(tmp_path):
+    shades = np.array([10, 60, 120, 200], np.uint8)
+    past = np.broadcast_to(shades[:, None, None, None], (4, 16, 16, 1))
+    strong = np.stack([np.full((16, 16), v, np.float32) for v in (0.0, 0.5, 1.0)])
+    path = write_past(tmp_path / "past.png", past, {"all": np.zeros((4, 16, 16)), "three": strong}, side=64)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    grey = pixels.max(-1) == pixels.min(-1)
+    for shade in shades:  # a map of zeros leaves its frame as it is, dimmed; the frame itself leads the row
+        assert (grey & (pixels[..., 0] == round(shade * (1 - 0.8 * 0.6)))).sum() >= 64 * 64
+    assert (grey & (pixels[..., 0] == 200)).sum() >= 2 * 64 * 64
+    assert 0.9 * 2 * 64 * 64 < (~grey & (pixels[..., 1] > 1.5 * pixels[..., 0])).sum() < 3 * 64 * 64
+    with pytest.raises(ValueError, match=r"expected \[T h w\] of at most 4 frames"):
+        write_past(tmp_path / "x.png", past, {"five": np.zeros((5, 16, 16))})
+    with pytest.raises(ValueError, match="No map to show"):
+        write_past(tmp_path / "x.png", past, {})

@@ -7,6 +7,11 @@ import pytest
 from rljax_viz.runs import explain_run, load_agent, make_config, record, train_run
 
 TINY = {"num_envs": 4, "num_steps": 16, "num_minibatches": 2, "epochs": 1, "steps": 4 * 16 * 6, "checkpoint_every": 2}
+#: agents that remember, by algorithm
+REMEMBERS = {
+    "a3c-lstm": {**TINY, "num_minibatches": 1, "steps": 4 * 16 * 3},
+    "drqn": {"num_envs": 4, "steps": 1024, "learn_start": 128, "batch_size": 8, "replay_size": 1000, "checkpoint_every": 2},
+}
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,13 @@
 """An agent against a trial in which people look where it attends, and against one in which they look elsewhere."""
 
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rljax_viz import networks
 from rljax_viz.explain import gradient, last_frame, scores, upsample
 from rljax_viz.measure import nss
 from rljax_viz.measure.atari_head import Trial
@@ -37,3 +42,24 @@ def test_trials_of_other_games_and_other_views_are_refused(tmp_path):
         evaluate_gaze(load_agent("zoo:Breakout-v5"), tmp_path, ["gradient"], ["value"])
     with pytest.raises(ValueError, match="for agents of 84x84x4 Atari frames"):
         evaluate_gaze(load_agent("zoo:Breakout-MinAtar"), tmp_path, ["gradient"], ["value"])
+
+
+def test_an_agent_that_remembers_sees_the_trial_in_order(tmp_path, monkeypatch):
+    looks = {n: [(80.0, 100.0), (30.0 + n, 150.0)] for n in range(1, N + 1)}
+    trial = Trial(write_trial(tmp_path, frames(), gaze=looks))
+    net = networks.make("a3c-lstm", 4)
+    params = net.init(jax.random.key(0), jnp.zeros((84, 84, 1), jnp.uint8))
+    stacked = load_agent("zoo:Breakout-v5")
+    agent = stacked._replace(
+        f=net.apply, params=params, network="a3c-lstm", obs_shape=(84, 84, 1),
+        preset=dataclasses.replace(stacked.preset, stack=1),
+    )  # fmt: skip
+    monkeypatch.setattr("rljax_viz.runs.gaze._BLOCK", 3)  # the memory goes on from block to block
+    (found,) = evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=5)
+    want, memory = [], None
+    for step in list(trial.steps)[:5]:
+        (obs,), (look,) = trial.observations([step])[..., -1:], trial.fixations([step])
+        map = gradient(net.apply, scores.value)(params, obs, memory)
+        memory = net.apply(params, obs, memory).carry
+        want.append(float(nss(upsample(abs(map[..., 0]), (210, 160)), look)))
+    np.testing.assert_allclose(found.means[0], np.mean(want), rtol=1e-3)

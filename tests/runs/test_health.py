@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pytest
 
-from rljax_viz.runs import check_health, load_agent
+from rljax_viz.runs import check_health, examine, load_agent, make_config, train_run
 from rljax_viz.runs.health import watched
+from tests.runs.conftest import REMEMBERS
 
 
 def test_every_checkpoint_is_looked_at_and_kept(trained):
@@ -19,8 +21,6 @@ def test_every_checkpoint_is_looked_at_and_kept(trained):
 
 def test_a_fault_is_told_as_one(trained):
     agent = load_agent(trained)
-    from rljax_viz.runs import examine
-
     params = {"params": {**agent.params["params"], "fc": {k: v * 0 - 1 for k, v in agent.params["params"]["fc"].items()}}}
     faults = {one.where for one in examine(agent._replace(params=params), *watched(agent, 40)) if one.verdict == "fault"}
     assert {"fc", "conv1"} <= faults  # nothing passes through a layer that never fires
@@ -29,3 +29,17 @@ def test_a_fault_is_told_as_one(trained):
 def test_steps_are_watched_in_a_row(trained):
     obs, begins = watched(load_agent(trained), 60)
     assert obs.shape[0] == 60 and begins[0] and np.asarray(begins).sum() > 1
+
+
+@pytest.mark.parametrize("algo", ["a3c-lstm", "drqn"])
+def test_an_agent_that_remembers_is_looked_at_with_its_memory(algo, tmp_path):
+    run = train_run(make_config("Breakout-MinAtar", algo, **REMEMBERS[algo]), tmp_path / "run")
+    found = check_health(run, frames=40)
+    last = {(one.check, one.where): one for one in found[-1].findings}
+    assert not found[-1].faults and last["memory", "against an empty one"].number > 0
+    assert last["gradient", "lstm/hf"].number > 0  # what forgets learns only where something is remembered
+    agent = load_agent(run)
+    obs, begins = watched(agent, 40)
+    forgets = agent._replace(f=lambda params, obs, memory=None: agent.f(params, obs, None))
+    faults = {(one.check, one.where) for one in examine(forgets, obs, begins) if one.verdict == "fault"}
+    assert ("memory", "against an empty one") in faults and ("gradient", "lstm/hf") in faults

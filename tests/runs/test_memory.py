@@ -86,7 +86,7 @@ def test_it_plays_under_the_name_of_its_own_view(windowed, capsys):
         play(str(run), 1, env="Asterix-MinAtar")
 
 
-def test_games_without_its_memory_and_gaze_are_refused(remembering, explained, tmp_path):
+def test_games_without_its_memory_and_other_frames_are_refused(remembering, explained, tmp_path):
     _, agent = remembering
     with pytest.raises(ValueError, match=r"remembers, and .* does not say what \(memory0, memory1\)"):
         explain_run(agent, explained, ["gradient"], ["value"], any_checkpoint=True)

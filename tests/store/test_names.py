@@ -24,6 +24,13 @@ def test_there_and_back(parts, name):
     assert re.fullmatch(r"[A-Za-z0-9_.,=%-]+", name)
 
 
+def test_past_frames_have_a_name_of_their_own():
+    assert map_name("gradient", "value", None, 9) == "gradient-value+past9.zarr"
+    assert map_name("m", "a+past3", "conv1", 12) == "m-a%2Bpast3-conv1+past12.zarr"
+    assert split_map_name("m-a%2Bpast3-conv1+past12.zarr") == ("m", "a+past3", "conv1")
+    assert map_name("m", "a+past3") == "m-a%2Bpast3.zarr" and split_map_name("m-a%2Bpast3.zarr")[1] == "a+past3"
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="none of them empty"):
         map_name("gradient", "")

@@ -43,6 +43,7 @@ LAYERS = {
 WHOLE = sum(LAYERS.values())
 BELOW_CONV1 = LAYERS["conv1"]
 ABOVE_CONV1 = WHOLE - BELOW_CONV1
+COLUMNS = 20 * 20 * 32 * 8
 ABOVE_CONV2 = ABOVE_CONV1 - LAYERS["conv2"]
 ABOVE_CONV3 = LAYERS["fc"] + LAYERS["value"]
 #: what a method cannot do without, in multiply-adds: what is linear in the path or below the layer once
@@ -56,8 +57,9 @@ BY_HAND = {
     "integrated_gradients_50": 2 * BELOW_CONV1 + 50 * 2 * ABOVE_CONV1,
     "layer_integrated_gradients_conv3": WHOLE + 2 * LAYERS["fc"] + 20 * LAYERS["value"],  # fc: twice forward, once back
     "smooth_grad_16": 16 * 2 * WHOLE,
-    "occlusion_8_4": 401 * WHOLE,
-    "perturbation_289": 290 * WHOLE,
+    # conv1 once a row of masks and rank of a mask; at each mask a sum over the kernel's columns (and ranks)
+    "occlusion_8_4": WHOLE + 20 * BELOW_CONV1 + 400 * (ABOVE_CONV1 + COLUMNS),
+    "perturbation_289": WHOLE + 17 * 2 * BELOW_CONV1 + 289 * (ABOVE_CONV1 + 2 * COLUMNS),
     "rise_256": 256 * WHOLE,
 }
 LOOPS = {name for name in BY_HAND if name[-1].isdigit() and "conv1" not in name} | {"layer_integrated_gradients_conv3"}

@@ -108,15 +108,13 @@ def check(config: PPO, settings: ppo_torch.Settings, params: Any, net: Any, twin
 
 
 def without_native(make: Callable[[], Ours]) -> Ours:
-    """`make()`, all its programs compiled while oneDNN is switched off; the programs keep the forms they were traced in."""
+    """`make()`, all its programs compiled while oneDNN is switched off; they keep the forms they were traced in."""
     os.environ["RLJAX_VIZ_NATIVE"] = "0"
     try:
-        jax.clear_caches()
         learner = make()
         learner.update()
     finally:
         del os.environ["RLJAX_VIZ_NATIVE"]
-        jax.clear_caches()
     return learner
 
 

@@ -122,7 +122,7 @@ def _occlusion(net: Nature) -> Maps:
         clean = _value(net)(x)
         seen = [_in_parts(lambda at, f=frame: _value(net)(f * shown[at]), len(shown)) for frame in x]
         lost = clean[:, None] - torch.stack(seen)
-        return torch.einsum("nk,khw->nhw", lost, covers) / covers.sum(0)
+        return torch.einsum("nk,khw->nhw", lost.float(), covers) / covers.sum(0)
 
     return maps
 

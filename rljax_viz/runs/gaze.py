@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import upsample
+from ..images import mirror_resize
 from ..measure import kl_divergence, nss, shuffled_auc
 from ..measure.atari_head import HEIGHT, STACK, WIDTH, Trial, read_games, trials_in
 from ..sweeps import map_frames
@@ -46,10 +46,10 @@ def evaluate_gaze(
 ) -> list[GazeScore]:
     """Every method and score on every trial of the agent's game in `folder` (of its first `most_steps` steps).
 
-    Maps are taken without their sign, brought to 210x160, and compared with the fixations of the eight emulator frames
-    that the agent sees; the other frames of shuffled AUC are drawn from the same trial. "chosen" is the action that the
-    agent would take. Where `meta_data.csv` is there, trials of other games are left out. Agents that see fewer than four
-    frames see the newest of the four. An agent that remembers sees the trial in order and carries its memory along, which
+    Maps are taken without their sign, brought to 210x160 as the paper does (`images.mirror_resize`), and compared with the
+    fixations of the eight emulator frames that the agent sees; the other frames of shuffled AUC are drawn from the same
+    trial. "chosen" is the action that the agent would take. Where `meta_data.csv` is there, trials of other games are left
+    out. Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in order and carries its memory along, which
     is empty where a game begins: what it would remember of the person's game.
     Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84 grey frames, at most
     four at a time.
@@ -110,7 +110,7 @@ def _metrics(keys: jax.Array, maps: jax.Array, looks: jax.Array, others: jax.Arr
 
     def one(arguments):
         key, map, look, other = arguments
-        map = upsample(jnp.abs(map), (HEIGHT, WIDTH))
+        map = mirror_resize(jnp.abs(map), (HEIGHT, WIDTH))
         return jnp.stack([nss(map, look), kl_divergence(map, look), shuffled_auc(key, map, look, other[None])])
 
     return jax.lax.map(one, (keys, maps, looks, others), batch_size=8)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rljax_viz import networks
-from rljax_viz.explain import gradient, last_frame, scores, upsample
+from rljax_viz.explain import gradient, last_frame, scores
+from rljax_viz.images import mirror_resize
 from rljax_viz.measure import nss
 from rljax_viz.measure.atari_head import Trial
 from rljax_viz.runs import evaluate_gaze, load_agent
@@ -28,7 +29,7 @@ def test_maps_are_compared_with_the_gaze_of_their_frames(tmp_path):
     want = []
     for step in list(trial.steps)[1:5]:
         (obs,), (look,) = trial.observations([step]), trial.fixations([step])
-        want.append(float(nss(upsample(abs(last_frame(explain(agent.params, obs))), (210, 160)), look)))
+        want.append(float(nss(mirror_resize(abs(last_frame(explain(agent.params, obs))), (210, 160)), look)))
     np.testing.assert_allclose(found.means[0], np.mean(want), rtol=1e-3)
     assert 0 <= found.means[2] <= 1 and (np.isnan(found.means[1]) or found.means[1] > 0)
     again = evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=5)
@@ -61,5 +62,5 @@ def test_an_agent_that_remembers_sees_the_trial_in_order(tmp_path, monkeypatch):
         (obs,), (look,) = trial.observations([step])[..., -1:], trial.fixations([step])
         map = gradient(net.apply, scores.value)(params, obs, memory)
         memory = net.apply(params, obs, memory).carry
-        want.append(float(nss(upsample(abs(map[..., 0]), (210, 160)), look)))
+        want.append(float(nss(mirror_resize(abs(map[..., 0]), (210, 160)), look)))
     np.testing.assert_allclose(found.means[0], np.mean(want), rtol=1e-3)

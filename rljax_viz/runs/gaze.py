@@ -49,8 +49,8 @@ def evaluate_gaze(
     Maps are taken without their sign, brought to 210x160 as the paper does (`images.mirror_resize`), and compared with the
     fixations of the eight emulator frames that the agent sees; the other frames of shuffled AUC are drawn from the same
     trial. "chosen" is the action that the agent would take. Where `meta_data.csv` is there, trials of other games are left
-    out. Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in order and carries its memory along, which
-    is empty where a game begins: what it would remember of the person's game.
+    out. Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in
+    order and carries its memory along, which is empty where a game begins: what it would remember of the person's game.
     Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84 grey frames, at most
     four at a time.
     """

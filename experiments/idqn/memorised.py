@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, Table, judge
+from experiments.idqn.agents import as_picture, legend
+from experiments.pictures import write_pictures
 from experiments.scale import Experiment, Tiny, launch
 from experiments.training import trained
 
@@ -81,16 +83,19 @@ def compare(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
     steps = 8_192 if tiny else at.choose(61_440, 2_500_000)
     setting = {"learn_start": 1_024} if tiny else {}
     run = at.folder.parent / "agents" / f"{GAME}-{ALGORITHMS[label]}-memorised"
-    config = make_config(GAME, ALGORITHMS[label], seed=1, steps=steps, num_envs=16, checkpoint_every=512, **setting)
+    often = at.choose(8, 128)
+    config = make_config(GAME, ALGORITHMS[label], seed=1, steps=steps, num_envs=16, checkpoint_every=often, **setting)
     agent = load_agent(trained(run, config, at.say))
     found: dict[str, Any] = {"same": [], "fetched": [], "length": [], "picture": None}
+    begun: list[bytes] = []
     for seed in (0, 1, 2, 3):
         env = agent.make_env(1)
         known = play(agent, env, begin_alike(env, [None], seed), STEPS)
         length = int(known["alive"].sum())
-        if length in found["length"]:  # the ball began on the same side: the same game
-            continue
         obs = known["obs"][:length, 0]
+        if obs[0].tobytes() in begun:  # the ball began on the same side: the same game
+            continue
+        begun.append(obs[0].tobytes())
         cells = beside(obs[..., BALL] > 0, obs[0, ..., BRICKS] > 0)
         found["length"].append(length)
         if not cells:
@@ -103,26 +108,26 @@ def compare(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
             bool((changed["obs"][:, k, r, c, BRICKS][changed["alive"][:, k]] == 0).any()) for k, (r, c) in enumerate(cells)
         ]
         if found["picture"] is None:
-            found["picture"] = draw(at.folder / f"{ALGORITHMS[label]}.png", label, agent.action_names, known, changed)
+            found["picture"] = draw(
+                at.folder / f"{ALGORITHMS[label]}.png", label, agent.action_names, known, changed, cells[0]
+            )
     return found
 
 
-def draw(path: Path, label: str, names: tuple[str, ...], known: dict[str, Any], changed: dict[str, Any]) -> str:
-    """Six moments of the known game above, and of the game with the first of the added bricks below."""
-    from rljax_viz.report.overlay import colours
-    from rljax_viz.report.panels import Sheet, cell_size
-
-    moments = np.linspace(0, len(changed["obs"]) - 1, 6).astype(int)
-    labels, pictures = [], []
-    for title, rows in (("known", known), ("brick added", changed)):
-        for t in moments:
-            labels.append(f"{title} {t}: {names[rows['action'][t, 0]]}")
-            pictures.append(colours(rows["obs"][t, 0]))
-    foot = "A brick was laid beside the ball's way. What is written is the step, and the action that the agent takes there."
-    sheet = Sheet(labels, cell_size(pictures[0], 190), 6, None, f"{label}: a known game, and with a brick more", foot)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.draw(pictures).save(path, "PNG", optimize=True)
-    return path.name
+def draw(
+    path: Path, label: str, names: tuple[str, ...], known: dict[str, Any], changed: dict[str, Any], cell: tuple[int, int]
+) -> str:
+    """Six moments of the known game above, and of the game with the first of the added bricks, in `cell`, below."""
+    moments = np.linspace(0, changed["alive"][:, 0].sum() - 1, 6).astype(int)
+    rows = {
+        title: {f"step {t}: {names[played['action'][t, 0]]}": as_picture(played["obs"][t, 0], 4) for t in moments}
+        for title, played in (("known game", known), ("a brick more", changed))
+    }
+    foot = (
+        f"The brick was laid beside the ball's way, row {cell[0] + 1}, column {cell[1] + 1}. Above each frame: the step, and "
+        "the action that the agent takes there."
+    )
+    return write_pictures(path, rows, f"{label}: a known game, and the same with a brick more", foot, legend(GAME))
 
 
 def claims(found: dict[str, Any]) -> list[Claim]:

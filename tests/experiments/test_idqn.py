@@ -12,7 +12,7 @@ def test_the_favourite_key_is_that_of_the_actions_taken():
     weights = np.zeros((3, 2, 4))
     weights[:, 1, 2] = 1.0
     weights[:, 0, 3] = 1.0
-    assert keys.favourite({"weights": weights}, Seen(np.zeros(3), np.array([1, 1, 0]), np.zeros(3))) == 2
+    assert keys.favourite({"weights": weights}, Seen(np.zeros(3), np.array([1, 1, 0]))) == 2
 
 
 def test_one_row_of_bricks_is_added_and_nothing_else():

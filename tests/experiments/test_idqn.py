@@ -21,6 +21,33 @@ def test_one_row_of_bricks_is_added_and_nothing_else():
     assert changed.sum() == 2 * 10 * 255 and (changed[:, 4, :, 3] == 255).all() and not obs.any()
 
 
+def test_a_key_is_compared_with_states_of_its_own_action_and_with_all_others():
+    embedding, action = np.array([[1.0, 0], [3, 0], [0, 2]]), np.array([0, 0, 1])
+    found = keys.similarity(embedding, action, np.array([[1.0, 0], [0, 1], [5, 5]]))
+    assert found == {"own": (2.0 + 2.0) / 2, "others": 0.0}  # no state takes the third action
+    assert keys.similarity(embedding, np.zeros(3, int), np.eye(3, 2)) == {"own": None, "others": None}
+
+
+def test_the_surest_states_are_of_different_keys():
+    weight = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    assert keys.surest(weight, Seen(np.zeros(4), np.array([0, 0, 0, 1]))) == [0, 2, 3]
+
+
+def test_what_agrees_is_told_beside_what_would_by_chance():
+    images = np.zeros((2, 2, 1, 2, 1), np.float32)
+    images[0, 1, 0, 0] = images[1, 1, 0, 1] = 1  # the key of value 1 of each action: a dot at the left, at the right
+    states = np.array([[[[1.0], [0]]], [[[0], [1.0]]], [[[1.0], [0]]], [[[1.0], [0]]]], np.float32)
+    same, chance = table2.agreed(states, np.array([0, 1, 0, 1]), images, np.array([0.0, 1.0], np.float32))
+    assert same == 0.75 and chance == 0.75 * 0.5 + 0.25 * 0.5
+
+
+def test_scores_are_judged_where_they_are_apart():
+    assert table1.better([3, 4], [1, 2]) is True and table1.better([1, 2], [3, 4]) is False
+    assert table1.better([1, 3], [2, 4]) is None and table1.better([float("nan")], [1.0]) is None
+    assert attention.lower(1.0, 2.0) is True and attention.lower(2.0, 1.0) is False
+    assert attention.lower(1.9, 2.0) is None and attention.lower(float("nan"), 1.0) is None
+
+
 @pytest.mark.long
 def test_every_table_and_figure_runs(tmp_path):
     for module in (table1, table2, keys, attention, adversarial):

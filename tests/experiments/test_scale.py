@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments import training
 from experiments.claims import Table, judge, render, shown
+from experiments.pictures import write_pictures
 from experiments.scale import begin
 from experiments.training import last_games
 
@@ -70,3 +73,20 @@ def test_the_mean_of_the_last_games():
     counts, returns = [0, 2, 1, 3], [np.nan, 4.0, 1.0, 2.0]
     np.testing.assert_allclose(last_games(counts, returns, 100), [np.nan, 4, 3, 2.5])
     np.testing.assert_allclose(last_games(counts, returns, 4), [np.nan, 4, 3, (3 * 2 + 1) / 4])
+
+
+def test_a_training_says_where_it_is(monkeypatch):
+    clock = iter([0.0, 1.0, 20.0, 20.0, 21.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    said = []
+    watch = training._every(15.0, said.append)
+    for update, returns in ((1, None), (2, [1.0, None]), (3, 2.0)):
+        watch(SimpleNamespace(update=update, num_updates=4, steps=1000 * update, row={"return": returns}))
+    assert said == ["  2,000 steps, 50%, mean return 1"]
+
+
+def test_pictures_stand_in_labelled_rows(tmp_path):
+    cell = np.zeros((10, 10, 3), np.uint8)
+    rows = {"first": {"a": cell, "b": cell}, "second row": {"a": cell}}
+    name = write_pictures(tmp_path / "new" / "p.png", rows, "A title", "A foot.", {"ball": (255, 0, 0)})
+    assert name == "p.png" and (tmp_path / "new" / name).stat().st_size > 1_000

@@ -24,8 +24,8 @@ def write_pictures(
     high, wide = next(iter(next(iter(rows.values())).values())).shape[:2]
     cell = side * min(1, wide / high), side * min(1, high / wide)
     width = max(columns * (cell[0] + 0.15) + 0.085 * max(len(line) for row in rows for line in row.split("\n")) + 0.3, 6)
-    letters = int(width * 12)
-    told = [*textwrap.wrap(title, int(letters * 0.8)), *textwrap.wrap(foot, letters)]
+    letters = int(width * 14)
+    told = [*textwrap.wrap(title, int(letters * 0.65)), *textwrap.wrap(foot, letters)]
     figure = Figure((width, len(rows) * (cell[1] + 0.3) + 0.22 * len(told) + (0.7 if legend else 0.3)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
     FigureCanvasAgg(figure)
@@ -41,7 +41,7 @@ def write_pictures(
             if above[column : column + 1] != [label]:
                 axis.set_title(label, fontsize=9)
         above = list(cells)
-    figure.suptitle(textwrap.fill(title, int(letters * 0.8)), fontsize=12)
+    figure.suptitle(textwrap.fill(title, int(letters * 0.65)), fontsize=12)
     below = textwrap.fill(foot, letters)
     if legend:
         patches = [Patch(facecolor=np.array(colour) / 255, label=words) for words, colour in legend.items()]

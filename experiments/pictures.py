@@ -14,7 +14,7 @@ def write_pictures(
 ) -> str:
     """A row of pictures for each `{row: {label: picture[H W 3]}}`, the longer side `side` inches. Its file name.
 
-    A label that stands above already is not said again. `legend` is `{words: colour}`, colours of 0..255.
+    Where a row has the labels of the one above they are not said again. `legend` is `{words: colour}`, colours of 0..255.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -35,10 +35,10 @@ def write_pictures(
         line[0].set_ylabel(row, rotation=0, ha="right", va="center", fontsize=9)
         for spare in line[len(cells) :]:
             spare.set_axis_off()
-        for column, (axis, (label, picture)) in enumerate(zip(line, cells.items(), strict=False)):
+        for axis, (label, picture) in zip(line, cells.items(), strict=False):
             axis.imshow(picture, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            if above[column : column + 1] != [label]:
+            if above != list(cells):
                 axis.set_title(label, fontsize=9)
         above = list(cells)
     figure.suptitle(textwrap.fill(title, int(letters * 0.65)), fontsize=12)

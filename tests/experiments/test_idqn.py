@@ -15,10 +15,14 @@ def test_the_favourite_key_is_that_of_the_actions_taken():
     assert keys.favourite({"weights": weights}, Seen(np.zeros(3), np.array([1, 1, 0]))) == 2
 
 
-def test_one_row_of_bricks_is_added_and_nothing_else():
-    obs = np.zeros((2, 10, 10, 4), np.uint8)
-    changed = adversarial.added_bricks(obs)
-    assert changed.sum() == 2 * 10 * 255 and (changed[:, 4, :, 3] == 255).all() and not obs.any()
+def test_one_brick_is_added_far_from_the_ball_and_nothing_else():
+    obs = np.zeros((50, 10, 10, 4), np.uint8)
+    for k in range(50):
+        obs[k, 5, k % 10, adversarial.BALL] = obs[k, 4, (k + 1) % 10, adversarial.BALL + 1] = 255
+    changed = adversarial.added_brick(obs)
+    added = np.argwhere(changed != obs)
+    assert added[:, 0].tolist() == list(range(50)) and (added[:, 3] == adversarial.BRICKS).all()
+    assert added[:, 1].min() >= 4 and added[:, 1].max() <= 7 and (np.abs(added[:, 2] - np.arange(50) % 10) >= 3).all()
 
 
 def test_a_key_is_compared_with_states_of_its_own_action_and_with_all_others():

@@ -11,6 +11,7 @@
 import inspect
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,11 @@ def launch(main: Callable[..., Any], file: str) -> None:
 
         settle_process()
         folder = out or Path("runs") / "experiments" / paper / scale / name
-        begin(main, folder, scale, f"python -m {module} --scale {scale}", **options)
+        try:
+            begin(main, folder, scale, f"python -m {module} --scale {scale}", **options)
+        except KeyboardInterrupt as stop:
+            print(str(stop) or "stopped: the same command goes on where it was", file=sys.stderr)
+            raise SystemExit(130) from None
 
     _give_signature(command, main)
     tyro.cli(command, prog=f"python -m {module}", description=main.__globals__["__doc__"])

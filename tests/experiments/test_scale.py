@@ -12,7 +12,7 @@ import pytest
 from experiments import training
 from experiments.claims import Table, judge, render, shown
 from experiments.pictures import write_pictures
-from experiments.scale import begin
+from experiments.scale import begin, launch
 from experiments.training import last_games
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +60,17 @@ def test_a_part_is_made_once_and_a_killed_one_goes_on(tmp_path):
     assert not list(tmp_path.rglob("*.half"))
     with pytest.raises(ValueError, match="holds results of scale smoke, this is paper"):
         begin(main, tmp_path, "paper", "command")
+
+
+def test_a_stop_on_request_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def main(at):
+        raise KeyboardInterrupt("the training was stopped")
+
+    monkeypatch.setattr("rljax_viz.cli.settle_process", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["experiment", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        launch(main, __file__)
+    assert end.value.code == 130 and "the training was stopped" in capsys.readouterr().err
 
 
 def test_the_report_counts_its_verdicts():

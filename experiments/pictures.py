@@ -18,7 +18,6 @@ def write_pictures(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
     columns = max(map(len, rows.values()))
     high, wide = next(iter(next(iter(rows.values())).values())).shape[:2]
@@ -44,11 +43,19 @@ def write_pictures(
     figure.suptitle(textwrap.fill(title, int(letters * 0.65)), fontsize=12)
     below = textwrap.fill(foot, letters)
     if legend:
-        patches = [Patch(facecolor=np.array(colour) / 255, label=words) for words, colour in legend.items()]
-        figure.legend(handles=patches, title=below or None, loc="outside lower center", ncols=len(patches), fontsize=8,
-                      title_fontsize=8, frameon=False)  # fmt: skip
+        write_legend(figure, legend, below)
     elif foot:
         figure.supxlabel(below, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path.name
+
+
+def write_legend(figure: Any, legend: Mapping[str, Any], title: str = "") -> None:
+    """What the colours of pictures are, `{words: colour}` of 0..255, below everything else of a matplotlib `figure`."""
+    from matplotlib.patches import Patch
+
+    edge = {"edgecolor": "0.5", "lw": 0.5}
+    patches = [Patch(facecolor=np.array(colour) / 255, label=words, **edge) for words, colour in legend.items()]
+    figure.legend(handles=patches, title=title or None, loc="outside lower center", ncols=max(len(patches), 1), fontsize=8,
+                  title_fontsize=8, frameon=False)  # fmt: skip

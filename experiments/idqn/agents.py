@@ -131,4 +131,5 @@ def legend(game: str) -> dict[str, Any]:
     """What the colours of `as_picture` are, where they are not the game's own."""
     from rljax_viz.report.overlay import PALETTE
 
-    return dict(zip(OBJECTS.get(game, ()), PALETTE, strict=False))
+    objects = dict(zip(OBJECTS.get(game, ()), PALETTE, strict=False))
+    return {**objects, "several at once": (255, 255, 255)} if objects else {}

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, Table, judge
-from experiments.idqn.agents import SMALL, as_picture, channels_of, main_game, outputs, train, watched
+from experiments.idqn.agents import SMALL, as_picture, channels_of, legend, main_game, outputs, train, watched
+from experiments.pictures import write_legend
 from experiments.scale import Experiment, Tiny, launch
 
 #: what is switched off or made stronger: settings that differ from the paper's 1, 1, 0.05, 0.01
@@ -70,7 +71,9 @@ def draw_maps(at: Experiment, agent: Any, moments: list[int], states: np.ndarray
         line[0].set_title(name, loc="left", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("value of the key", fontsize=8)
-    figure.colorbar(shown, ax=axes[1:], label="attention (a row sums to 1)")
+    figure.colorbar(shown, ax=axes, label="attention (a row sums to 1)", shrink=0.6, anchor=(0, 0))
+    if words := legend(main_game(at)):
+        write_legend(figure, words)
     figure.suptitle("Attention of each action over its keys, on the same states")
     figure.savefig(at.folder / "figure9.png", dpi=110)
     return "figure9.png"
@@ -90,14 +93,15 @@ def draw_saliency(at: Experiment, agent: Any, moment: int, state: np.ndarray) ->
     maps = [np.asarray(one(agent.params, state)) for one in explain]
     frame, found = state[..., -channels_of(agent) :], outputs(agent, state[None])
     values, full = np.asarray(agent.params["constants"]["values"]), float(max(np.abs(one).max() for one in maps))
-    figure = Figure((2.3 * (1 + len(maps)), 4.6), layout="constrained")
+    figure = Figure((2.3 * (1 + len(maps)), 4.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 1 + len(maps), height_ratios=(1.6, 1), squeeze=False)
     axes[0, 0].imshow(as_picture(state.astype(np.float32), channels_of(agent)), interpolation="nearest")
     axes[0, 0].set_title(f"state at step {moment}", fontsize=9)
     axes[1, 0].set_axis_off()
     axes[1, 0].text(0, 1, f"Green: hiding it lowers q.\nRed: hiding it raises q.\nFull colour: {full:.2g} of return.\n"
-                    f"Windows of {window} x {window} cells.\n\nBars: attention over\nthe action's keys.",
+                    f"Windows of {window} x {window} pixels.\n\nBars: attention over\nthe action's keys.",
                     va="top", fontsize=8)  # fmt: skip
     for a, (one, name) in enumerate(zip(maps, agent.action_names, strict=True)):
         axes[0, 1 + a].imshow(map_over(frame, one, 0.8, full), interpolation="nearest")
@@ -110,6 +114,8 @@ def draw_saliency(at: Experiment, agent: Any, moment: int, state: np.ndarray) ->
         axis.set(xticks=[], yticks=[])
     axes[1, 1].set_ylabel("attention", fontsize=8)
     figure.suptitle("What each action's q rests on: places in the state, and keys", fontsize=11)
+    if words := legend(main_game(at)):
+        write_legend(figure, words)
     figure.savefig(at.folder / "figure14.png", dpi=110)
     return "figure14.png"
 

@@ -166,7 +166,8 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     at.report("i-DQN, figures 7 and 13: an object beside a known trajectory", claims(found),
               [Table("What is played with a brick more", header, rows)],
               [one["picture"] for one in found.values() if one["picture"]],
-              ["A short game says little: an agent that hardly moves plays on whatever is laid beside it."])  # fmt: skip
+              ["A short game says little: an agent that hardly moves plays on whatever is laid beside it. Once the paddle "
+               "stands elsewhere the ball flies elsewhere too, and later actions are alike by chance."])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def draw_maps(at: Experiment, agent: Any, moments: list[int], states: np.ndarray
         line[0].set_title(name, loc="left", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("value of the key", fontsize=8)
-    figure.colorbar(shown, ax=axes, label="attention (a row sums to 1)", shrink=0.6, anchor=(0, 0))
+    figure.colorbar(shown, ax=axes, label="attention (a row sums to 1)", shrink=0.6, anchor=(0, 0), panchor=False)
     if words := legend(main_game(at)):
         write_legend(figure, words)
     figure.suptitle("Attention of each action over its keys, on the same states")

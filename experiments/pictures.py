@@ -14,7 +14,7 @@ def write_pictures(
 ) -> str:
     """A row of pictures for each `{row: {label: picture[H W 3]}}`, the longer side `side` inches. Its file name.
 
-    Where a row has the labels of the one above they are not said again. `legend` is `{words: colour}`, colours of 0..255.
+    Labels that all rows share stand above the first. `legend` is `{words: colour}`, colours of 0..255.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,17 +29,16 @@ def write_pictures(
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), columns, squeeze=False)
-    above: list[str] = []
-    for line, (row, cells) in zip(axes, rows.items(), strict=True):
+    alike = len({tuple(cells) for cells in rows.values()}) == 1
+    for number, (line, (row, cells)) in enumerate(zip(axes, rows.items(), strict=True)):
         line[0].set_ylabel(row, rotation=0, ha="right", va="center", fontsize=9)
         for spare in line[len(cells) :]:
             spare.set_axis_off()
         for axis, (label, picture) in zip(line, cells.items(), strict=False):
             axis.imshow(picture, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            if above != list(cells):
+            if number == 0 or not alike:
                 axis.set_title(label, fontsize=9)
-        above = list(cells)
     figure.suptitle(textwrap.fill(title, int(letters * 0.65)), fontsize=12)
     below = textwrap.fill(foot, letters)
     if legend:

@@ -94,8 +94,8 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
             "Table 2",
             "the auto-encoder's keys agree with the actions more often than chance",
             ae["centred"] - max(ae["chance"], ae["even"]) > 2 * ae["deviation"],
-            f"{ae['centred']:.1%} +- {2 * ae['deviation']:.1%}; choosing as often but blindly {ae['chance']:.1%}, evenly {ae['even']:.1%}, "
-            f"always the most frequent action {ae['most']:.1%}",
+            f"{ae['centred']:.1%} +- {2 * ae['deviation']:.1%}; choosing as often but blindly {ae['chance']:.1%}, "
+            f"evenly {ae['even']:.1%}, always the most frequent action {ae['most']:.1%}",
         ),
         judge(
             "Table 2",

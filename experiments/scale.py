@@ -51,9 +51,15 @@ class Experiment:
         path = self.folder / "parts" / f"{name}.json"
         if not path.exists():
             self.say(name)
-            begin = time.monotonic()
-            value = make()
+            spent = path.with_suffix(".spent")  # seconds of earlier tries, which were stopped on the way
+            begin = time.monotonic() - (float(spent.read_text()) if spent.exists() else 0.0)
+            try:
+                value = make()
+            except BaseException:
+                keep(spent, f"{time.monotonic() - begin:.1f}")
+                raise
             keep(path, json.dumps({"seconds": round(time.monotonic() - begin, 1), "value": value}, indent=1))
+            spent.unlink(missing_ok=True)
         return json.loads(path.read_text())["value"]
 
     def seconds(self) -> float:

@@ -12,7 +12,7 @@ import pytest
 from experiments import training
 from experiments.claims import Table, judge, render, shown
 from experiments.pictures import write_pictures
-from experiments.scale import begin, launch
+from experiments.scale import Experiment, begin, launch
 from experiments.training import last_games
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +60,18 @@ def test_a_part_is_made_once_and_a_killed_one_goes_on(tmp_path):
     assert not list(tmp_path.rglob("*.half"))
     with pytest.raises(ValueError, match="holds results of scale smoke, this is paper"):
         begin(main, tmp_path, "paper", "command")
+
+
+def test_a_part_that_was_stopped_counts_its_seconds(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+
+    at = Experiment("smoke", tmp_path, "command")
+    with pytest.raises(KeyboardInterrupt):
+        at.part("p 0.5", stopped)
+    (tmp_path / "parts" / "p 0.5.spent").write_text("100.0")
+    assert at.part("p 0.5", lambda: 1) == 1 and at.seconds() >= 100
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["p 0.5.json"]
 
 
 def test_a_stop_on_request_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):

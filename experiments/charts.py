@@ -8,10 +8,10 @@ import numpy as np
 
 
 def _grid(count: int, width: float = 4.6, height: float = 3.3) -> tuple[Any, list[Any]]:
+    """A figure of `count` panels in rows of at most three; a single one is wider."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    """A figure of `count` panels in rows of at most three; a single one is wider."""
     columns = min(count, 3)
     rows = -(-count // columns)
     figure = Figure((max(width * columns, 7), height * rows + 0.2), layout="constrained")

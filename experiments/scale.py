@@ -11,6 +11,7 @@
 import inspect
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,9 +51,15 @@ class Experiment:
         path = self.folder / "parts" / f"{name}.json"
         if not path.exists():
             self.say(name)
-            begin = time.monotonic()
-            value = make()
+            spent = path.with_suffix(".spent")  # seconds of earlier tries, which were stopped on the way
+            begin = time.monotonic() - (float(spent.read_text()) if spent.exists() else 0.0)
+            try:
+                value = make()
+            except BaseException:
+                keep(spent, f"{time.monotonic() - begin:.1f}")
+                raise
             keep(path, json.dumps({"seconds": round(time.monotonic() - begin, 1), "value": value}, indent=1))
+            spent.unlink(missing_ok=True)
         return json.loads(path.read_text())["value"]
 
     def seconds(self) -> float:
@@ -98,7 +105,11 @@ def launch(main: Callable[..., Any], file: str) -> None:
 
         settle_process()
         folder = out or Path("runs") / "experiments" / paper / scale / name
-        begin(main, folder, scale, f"python -m {module} --scale {scale}", **options)
+        try:
+            begin(main, folder, scale, f"python -m {module} --scale {scale}", **options)
+        except KeyboardInterrupt as stop:
+            print(str(stop) or "stopped: the same command goes on where it was", file=sys.stderr)
+            raise SystemExit(130) from None
 
     _give_signature(command, main)
     tyro.cli(command, prog=f"python -m {module}", description=main.__globals__["__doc__"])

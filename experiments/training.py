@@ -1,5 +1,6 @@
 """Agents for experiments: trained once into a folder, taken up again after a kill."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,34 @@ def trained(folder: Path, config: Any, say: Callable[[str], None] = print) -> Pa
         return folder
     say(f"{config.algo} with {config.network} learns {config.preset.env_id}, {config.algorithm.steps:,} steps")
     last: list[Any] = []
-    train_run(config, folder, resume=begun, watch=lambda progress: last.__setitem__(slice(None), [progress]))
+    told = _every(15.0, say)
+
+    def watch(progress: Any) -> None:
+        last[:] = [progress]
+        told(progress)
+
+    train_run(config, folder, resume=begun, watch=watch)
     if last and last[0].update < last[0].num_updates:
         raise KeyboardInterrupt(f"the training in {folder} was stopped on request; the same command goes on with it")
     (folder / "finished").touch()
     return folder
+
+
+def _every(seconds: float, say: Callable[[str], None]) -> Callable[[Any], None]:
+    """A watcher that says how far a training is, and how it plays, at most once in so many seconds."""
+    then = time.monotonic()
+
+    def watch(progress: Any) -> None:
+        nonlocal then
+        if time.monotonic() - then < seconds:
+            return
+        then = time.monotonic()
+        returns = progress.row["return"]
+        ended = [r for r in (returns if isinstance(returns, list) else [returns]) if r is not None]
+        plays = f", mean return {sum(ended) / len(ended):.3g}" if ended else ""
+        say(f"  {progress.steps:,} steps, {progress.update / progress.num_updates:.0%}{plays}")
+
+    return watch
 
 
 def curve(folder: Path, window: int = 100) -> tuple[list[int], list[list[float]]]:

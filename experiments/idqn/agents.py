@@ -9,7 +9,6 @@ from experiments.scale import Experiment
 from experiments.training import trained
 
 GAMES = ("Alien", "Freeway", "Frostbite", "Gravitar", "MsPacman", "Qbert", "SpaceInvaders", "Venture")
-SMOKE_GAMES = ("Breakout-MinAtar", "Freeway-MinAtar")
 STEPS = 2_500_000  # 10 million frames of the emulator
 SMOKE_STEPS, TINY_STEPS = 120_000, 3_000
 DECODERS = {
@@ -19,21 +18,24 @@ DECODERS = {
     "dense VAE": {"decoder": "dense-vae"},
 }
 SMALL = (
-    "At smoke scale the network is a small twin (one convolution, embeddings of 64) on MinAtar's games, trained for a "
-    "twentieth of the paper's steps on one seed: a verdict there is about the conclusion, not about the paper's numbers."
+    "At smoke scale the network is a small twin (one convolution, embeddings of 64) on MinAtar's Breakout, trained for a "
+    "twentieth of the paper's steps on a seed or two: a verdict there is about the conclusion, not the paper's numbers."
 )
 
 
+#: what MinAtar's planes are, in the order of their colours
+OBJECTS = {"Breakout-MinAtar": ("paddle", "ball", "where the ball was", "bricks")}
+
+
 class Seen(NamedTuple):
-    """A recorded game: what the agent saw, obs[N H W C], and did, action[N]."""
+    """States obs[N H W C] of an agent's games, and the action[N] that it takes in each for the best."""
 
     obs: np.ndarray
     action: np.ndarray
-    reward: np.ndarray
 
 
 def games(at: Experiment) -> tuple[str, ...]:
-    return at.choose(SMOKE_GAMES, tuple(f"{game}-v5" for game in GAMES))
+    return at.choose((main_game(at),), tuple(f"{game}-v5" for game in GAMES))
 
 
 def main_game(at: Experiment) -> str:
@@ -55,11 +57,12 @@ def train(
     from rljax_viz.runs import make_config
 
     steps = TINY_STEPS if tiny else at.choose(SMOKE_STEPS, STEPS)
-    settings = {"steps": steps, "checkpoint_every": 10_000, "num_envs": 8, "seeds": seeds, **settings}
+    settings = {"steps": steps, "checkpoint_every": at.choose(32, 128), "num_envs": 8, "seeds": seeds, **settings}
     if tiny:
         settings |= {"learn_start": 512, "replay_size": 2_000}
     config = make_config(game, algo, network_options=network or {}, **settings)
     folder = at.folder.parent / "agents" / "-".join(part for part in (game, algo, name.replace(" ", "-")) if part)
+    at.part(f"training/{folder.name}", lambda: str(trained(folder, config, at.say)))  # so that the report counts its time
     return trained(folder, config, at.say)
 
 
@@ -72,18 +75,23 @@ def decoders(at: Experiment, tiny: bool) -> dict[str, Path]:
     return found
 
 
-def watched(at: Experiment, agent: Any, steps: int, greedy: bool = True) -> Seen:
-    """`steps` steps of the agent's own games, recorded once."""
+def watched(at: Experiment, agent: Any, steps: int) -> tuple[Seen, dict[str, np.ndarray]]:
+    """`steps` steps of the agent's own games, recorded once, and its `outputs` there.
+
+    One action in twenty is any, since MinAtar's games would else be the same two again and again; the actions given are those
+    that the agent takes for the best all the same.
+    """
     from rljax_viz.runs import record
     from rljax_viz.store import Episodes
 
     folder = at.folder.parent / "recordings" / f"{agent.preset.env_id}-{agent.network}-{agent.checkpoint}-{steps}"
     if not (folder / "finished").exists():
         at.say(f"{agent.name} plays {steps} steps")
-        record(agent, folder, 1000, max_steps=steps, seed=3, epsilon=0.0 if greedy else 0.05, overwrite=True)
+        record(agent, folder, steps, max_steps=steps, seed=3, epsilon=0.05, overwrite=True)
         (folder / "finished").touch()
-    episodes = Episodes(folder / "episodes.zarr")
-    return Seen(*(np.asarray(x[:]) for x in (episodes.observations, episodes.action, episodes.reward)))
+    obs = np.asarray(Episodes(folder / "episodes.zarr").observations[:])
+    found = outputs(agent, obs)
+    return Seen(obs, found["q"].argmax(1)), found
 
 
 def network_of(agent: Any) -> Any:
@@ -118,11 +126,9 @@ def channels_of(agent: Any) -> int:
     return agent.obs_shape[-1] // agent.preset.stack
 
 
-def sheet(path: Path, pictures: dict[str, np.ndarray], title: str, foot: str, columns: int, side: int = 150) -> str:
-    """Labelled pictures in rows of `columns`; the file's name."""
-    from rljax_viz.report.panels import Sheet, cell_size
+def legend(game: str) -> dict[str, Any]:
+    """What the colours of `as_picture` are, where they are not the game's own."""
+    from rljax_viz.report.overlay import PALETTE
 
-    drawn = Sheet(list(pictures), cell_size(next(iter(pictures.values())), side), columns, None, title, foot)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.draw(list(pictures.values())).save(path, "PNG", optimize=True)
-    return path.name
+    objects = dict(zip(OBJECTS.get(game, ()), PALETTE, strict=False))
+    return {**objects, "several at once": (255, 255, 255)} if objects else {}

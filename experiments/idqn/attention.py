@@ -1,11 +1,13 @@
 """Figures 9 and 14, ablation and sensitivity: attention over keys, saliency beside it, and what each loss is for."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.claims import Table, judge
-from experiments.idqn.agents import SMALL, channels_of, main_game, outputs, train, watched
+from experiments.claims import Claim, Table, judge
+from experiments.idqn.agents import SMALL, as_picture, channels_of, legend, main_game, outputs, train, watched
+from experiments.pictures import write_legend
 from experiments.scale import Experiment, Tiny, launch
 
 #: what is switched off or made stronger: settings that differ from the paper's 1, 1, 0.05, 0.01
@@ -19,85 +21,149 @@ VARIANTS: dict[str, dict[str, float]] = {
     "Bellman 10": {"bellman": 10.0},
     "distributional 10": {"distributional": 10.0},
 }
+JUDGED = tuple(VARIANTS)[:6]  # those that a claim is about: all that smoke scale trains
 
 
-def measured(at: Experiment, name: str, settings: dict[str, float], tiny: bool) -> dict[str, Any]:
-    """Score in training, how concentrated the attention is, how many keys a batch of states uses, the error of states."""
+def measured(at: Experiment, run: Path, states: np.ndarray, tiny: bool) -> dict[str, Any]:
+    """Score in training, how concentrated the attention is, how many keys its states use, the error of reconstructing them.
+
+    `maps` are the attention of all actions on states[M H W C], which are the same for every agent.
+    """
     from experiments.training import curve
     from rljax_viz.features import attention_by_value
     from rljax_viz.runs import load_agent
 
-    run = train(at, main_game(at), name="" if not settings else name, tiny=tiny, **settings)
     agent = load_agent(run)
-    seen = watched(at, agent, 64 if tiny else 500, greedy=False)
-    found = outputs(agent, seen.obs)
+    seen, found = watched(at, agent, 64 if tiny else 500)
     weights = found["weights"][np.arange(len(seen.action)), seen.action]
     line = np.array(curve(run)[1][0])
     error = 0.5 * (((found["reconstruction"] - seen.obs) / 255) ** 2).sum((1, 2, 3)).mean()
-    by_value = np.asarray(attention_by_value(found["weights"], agent.params["constants"]["values"]))
-    maps = [by_value[i].tolist() for i in np.linspace(0, len(weights) - 1, 3).astype(int)]
+    maps = attention_by_value(outputs(agent, states)["weights"], agent.params["constants"]["values"])
     return {
         "score": float(line[~np.isnan(line)][-1]) if not np.isnan(line).all() else float("nan"),
         "largest": float(weights.max(1).mean()),
         "keys": len(np.unique(weights.argmax(1))),
         "error": float(error),
-        "maps": maps,
+        "maps": np.asarray(maps).tolist(),
     }
 
 
-def draw_maps(at: Experiment, found: dict[str, Any], actions: tuple[str, ...]) -> str:
+def draw_maps(at: Experiment, agent: Any, moments: list[int], states: np.ndarray, found: dict[str, Any]) -> str:
     """Figure 9: attention (actions x keys) on three states, with and without the diversity error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = ("all four losses", "no diversity")
-    figure = Figure((10, 3.6), layout="constrained")
+    rows, values = ("all four losses", "no diversity"), np.sort(np.asarray(agent.params["constants"]["values"]))
+    top = max(np.max(found[name]["maps"]) for name in rows)
+    figure = Figure((10, 6), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3, sharex=True, sharey=True)
-    for line, name in zip(axes, rows, strict=True):
-        for axis, map in zip(line, found[name]["maps"], strict=True):
-            shown = axis.imshow(np.array(map), vmin=0, vmax=1, aspect="auto", cmap="viridis")
-            axis.set_yticks(range(len(actions)), actions, fontsize=8)
+    axes = figure.subplots(3, len(states), height_ratios=(1.5, 1, 1))
+    for axis, moment, state in zip(axes[0], moments, states, strict=True):
+        axis.imshow(as_picture(state.astype(np.float32), channels_of(agent)), interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"state at step {moment}", fontsize=10)
+    ticks = np.linspace(0, len(values) - 1, 5).round().astype(int)
+    for line, name in zip(axes[1:], rows, strict=True):
+        for axis, one in zip(line, found[name]["maps"], strict=True):
+            shown = axis.imshow(np.array(one), vmin=0, vmax=top, aspect="auto", cmap="viridis")
+            axis.set_yticks(range(len(agent.action_names)), agent.action_names, fontsize=8)
+            axis.set_xticks(ticks, [f"{values[i]:.0f}" for i in ticks], fontsize=8)
         line[0].set_title(name, loc="left", fontsize=10)
     for axis in axes[-1]:
-        axis.set_xlabel("key, from the lowest value to the highest", fontsize=8)
-    figure.colorbar(shown, ax=axes, label="attention")
+        axis.set_xlabel("value of the key", fontsize=8)
+    figure.colorbar(shown, ax=axes, label="attention (a row sums to 1)", shrink=0.6, anchor=(0, 0), panchor=False)
+    if words := legend(main_game(at)):
+        write_legend(figure, words)
+    figure.suptitle("Attention of each action over its keys, on the same states")
     figure.savefig(at.folder / "figure9.png", dpi=110)
     return "figure9.png"
 
 
-def draw_saliency(at: Experiment, tiny: bool) -> str:
-    """Figure 14: attention and, beside it, the perturbation map of each action's q."""
+def draw_saliency(at: Experiment, agent: Any, moment: int, state: np.ndarray) -> str:
+    """Figure 14: occlusion maps of each action's q, and below each the action's attention over its keys."""
     import jax
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     from rljax_viz.explain import occlusion, scores
-    from rljax_viz.report import write_gallery
-    from rljax_viz.runs import load_agent
+    from rljax_viz.report.panels import map_over
 
-    agent = load_agent(train(at, main_game(at), tiny=tiny))
-    seen = watched(at, agent, 64 if tiny else 1000)
-    side = min(agent.obs_shape[:2])
-    window, stride = (2, 1) if side < 36 else (8, 4)
-    moment = len(seen.obs) // 2
-    maps = {}
-    for action, name in enumerate(agent.action_names):
-        explain = jax.jit(occlusion(agent.f, scores.q(action), window, stride))
-        maps[f"q({name}), occlusion"] = np.asarray(explain(agent.params, seen.obs[moment]))
-    c = channels_of(agent)
-    write_gallery(at.folder / "figure14.png", seen.obs[moment][..., -c:], maps, title=f"Saliency per action, step {moment}")
+    window, stride = (2, 1) if min(agent.obs_shape[:2]) < 36 else (8, 4)
+    explain = [jax.jit(occlusion(agent.f, scores.q(a), window, stride)) for a in range(len(agent.action_names))]
+    maps = [np.asarray(one(agent.params, state)) for one in explain]
+    frame, found = state[..., -channels_of(agent) :], outputs(agent, state[None])
+    values, full = np.asarray(agent.params["constants"]["values"]), float(max(np.abs(one).max() for one in maps))
+    figure = Figure((2.3 * (1 + len(maps)), 4.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 1 + len(maps), height_ratios=(1.6, 1), squeeze=False)
+    axes[0, 0].imshow(as_picture(state.astype(np.float32), channels_of(agent)), interpolation="nearest")
+    axes[0, 0].set_title(f"state at step {moment}", fontsize=9)
+    axes[1, 0].set_axis_off()
+    axes[1, 0].text(0, 1, f"Green: hiding it lowers q.\nRed: hiding it raises q.\nFull colour: {full:.2g} of return.\n"
+                    f"Windows of {window} x {window} pixels.\n\nBars: attention over\nthe action's keys.",
+                    va="top", fontsize=8)  # fmt: skip
+    for a, (one, name) in enumerate(zip(maps, agent.action_names, strict=True)):
+        axes[0, 1 + a].imshow(map_over(frame, one, 0.8, full), interpolation="nearest")
+        axes[0, 1 + a].set_title(f"{name}: q {found['q'][0, a]:.2f}", fontsize=9)
+        axes[1, 1 + a].bar(values, found["weights"][0, a], width=0.8 * np.ptp(values) / len(values))
+        axes[1, 1 + a].set_ylim(0, 1.05 * found["weights"][0].max())
+        axes[1, 1 + a].set_xlabel("value of the key", fontsize=8)
+        axes[1, 1 + a].tick_params(labelsize=8)
+    for axis in axes[0]:
+        axis.set(xticks=[], yticks=[])
+    axes[1, 1].set_ylabel("attention", fontsize=8)
+    figure.suptitle("What each action's q rests on: places in the state, and keys", fontsize=11)
+    if words := legend(main_game(at)):
+        write_legend(figure, words)
+    figure.savefig(at.folder / "figure14.png", dpi=110)
     return "figure14.png"
+
+
+def lower(score: float, other: float, margin: float = 0.2) -> bool | None:
+    """Whether `score` is below `other`; None where one seed cannot say: less than `margin` apart, or no game ended."""
+    if not abs(score - other) > margin * max(abs(score), abs(other)):
+        return None
+    return score < other
 
 
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
     from rljax_viz.runs import load_agent
 
-    names = ("all four losses", "no diversity") if tiny else tuple(VARIANTS)
-    found = {name: at.part(name, lambda n=name: measured(at, n, VARIANTS[n], tiny)) for name in names}
-    agent = load_agent(train(at, main_game(at), tiny=tiny))
-    pictures = [draw_maps(at, found, agent.action_names), at.part("figure14", lambda: draw_saliency(at, tiny))]
+    names = ("all four losses", "no diversity") if tiny else at.choose(JUDGED, tuple(VARIANTS))
+    runs = {}
+    for number, name in enumerate(names, 1):
+        at.say(f"agent {number} of {len(names)}: {name}")
+        runs[name] = train(at, main_game(at), name="" if not VARIANTS[name] else name, tiny=tiny, **VARIANTS[name])
+    agent = load_agent(runs[names[0]])
+    obs = watched(at, agent, 64 if tiny else 500)[0].obs
+    moments = [len(obs) // 6 * k for k in (1, 3, 5)]
+    states = obs[moments]
+    found = {name: at.part(name, lambda run=run: measured(at, run, states, tiny)) for name, run in runs.items()}
+    at.folder.mkdir(parents=True, exist_ok=True)
+    pictures = [
+        draw_maps(at, agent, moments, states, found),
+        at.part("figure14", lambda: draw_saliency(at, agent, moments[1], states[1])),
+    ]
     rows = [(name, one["score"], one["largest"], one["keys"], one["error"]) for name, one in found.items()]
+    header = ("losses", "return, last 100 games", "largest weight", "keys in use", "error of states")
+    notes = [
+        "One seed a variant, so scores less than a fifth apart are not judged. Largest weight: the mean attention on the key "
+        "that a state looks at most; keys in use: how many different ones those are, over 500 states."
+    ]
+    at.report(
+        "i-DQN, figures 9 and 14, ablation and sensitivity",
+        claims(found),
+        [Table("Each loss", header, rows)],
+        pictures,
+        [*notes, *([SMALL] if at.smoke else [])],
+    )
+
+
+def claims(found: dict[str, Any]) -> list[Claim]:
+    """What the paper says of its losses; of the variants that there are."""
     whole, bare = found["all four losses"], found["no diversity"]
-    claims = [
+    told = [
         judge(
             "Fig. 9",
             "without the diversity error attention spreads over more of the keys of an action",
@@ -111,37 +177,30 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
             f"{whole['keys']} keys with, {bare['keys']} without",
         ),
     ]
-    if not tiny:
-        strong, none = found["reconstruction 0.5"], found["no reconstruction"]
-        claims += [
+    if "no reconstruction" in found:
+        none, alone, strong = (found[name] for name in ("no reconstruction", "Bellman only", "reconstruction 0.5"))
+        told += [
             judge(
                 "Fig. 9",
                 "the distributional error raises the score over the Bellman error alone",
-                whole["score"] > found["Bellman only"]["score"],
-                f"{whole['score']:.3g} against {found['Bellman only']['score']:.3g}",
+                lower(alone["score"], whole["score"]),
+                f"{alone['score']:.3g} with Bellman alone, {whole['score']:.3g} with all four losses, "
+                f"{found['no distributional']['score']:.3g} with all but the distributional one",
             ),
             judge(
                 "Losses",
                 "without the reconstruction error states cannot be reconstructed",
                 none["error"] > 2 * whole["error"],
-                f"half the squared error {none['error']:.3g} against {whole['error']:.3g}",
+                f"half the squared error {none['error']:.3g} without, {whole['error']:.3g} with",
             ),
             judge(
                 "Sensitivity",
                 "a reconstruction weight of 0.5 lowers the score",
-                strong["score"] < whole["score"],
+                lower(strong["score"], whole["score"]),
                 f"{strong['score']:.3g} against {whole['score']:.3g}",
             ),
         ]
-    header = ("losses", "return, last 100 games", "largest weight", "keys in use", "error of states")
-    notes = ["One seed a variant: small differences of scores say nothing."]
-    at.report(
-        "i-DQN, figures 9 and 14, ablation and sensitivity",
-        claims,
-        [Table("Each loss", header, rows)],
-        pictures,
-        [*notes, *([SMALL] if at.smoke else [])],
-    )
+    return told
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from experiments.idqn.agents import (
     Seen,
     as_picture,
     channels_of,
+    legend,
     main_game,
     network_of,
-    outputs,
-    sheet,
     train,
     watched,
 )
+from experiments.pictures import write_pictures
 from experiments.scale import Experiment, Tiny, launch
 
 
@@ -48,24 +48,31 @@ def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], 
     points = np.concatenate([found["embedding"], keys[:, key]])
     flat = tsne(points, perplexity=min(75, len(points) // 4))
     states, marks = flat[: len(seen.action)], flat[len(seen.action) :]
-    figure = Figure((6.4, 5.2), layout="constrained")
+    figure = Figure((6.8, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     for action, name in enumerate(agent.action_names):
         colour, mine = f"C{action}", seen.action == action
-        axis.plot(*states[mine].T, ".", ms=4, alpha=0.5, color=colour)
-        axis.plot(*marks[action], "s", ms=11, mec="black", color=colour, label=name)
-    axis.set(xticks=[], yticks=[], title=f"States by action taken, and keys of value {values[key]:.0f} (squares)")
-    axis.legend(fontsize=8, frameon=False)
+        axis.plot(*states[mine].T, ".", ms=4, alpha=0.5, color=colour, label=f"{mine.sum()} states with {name} as best")
+    for action, name in enumerate(agent.action_names):
+        axis.plot(*marks[action], "s", ms=11, mec="black", color=f"C{action}", label=f"key of {name}")
+    axis.set(xticks=[], yticks=[], xlabel="t-SNE, first axis", ylabel="t-SNE, second axis")
+    axis.set_title(f"Embeddings of states, and the keys of value {values[key]:.1f}", fontsize=11)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False, markerscale=0.8)
     at.folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(at.folder / "figure2.png", dpi=110)
-    own = [
-        (found["embedding"][seen.action == a] @ keys[a, key]).mean() for a in range(len(keys)) if (seen.action == a).any()
-    ]
-    others = [
-        (found["embedding"][seen.action != a] @ keys[a, key]).mean() for a in range(len(keys)) if (seen.action == a).any()
-    ]
-    return {"own": float(np.mean(own)), "others": float(np.mean(others))}
+    return similarity(found["embedding"], seen.action, keys[:, key])
+
+
+def similarity(embedding: np.ndarray, action: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
+    """Mean dot product of embedding[N E] with keys[A E]: each key with its own action's states, and with all others.
+
+    Actions that no state has, or all states have, are left out; None where no action is left.
+    """
+    told = [a for a in range(len(keys)) if 0 < (action == a).sum() < len(action)]
+    own = [float((embedding[action == a] @ keys[a]).mean()) for a in told]
+    others = [float((embedding[action != a] @ keys[a]).mean()) for a in told]
+    return {"own": float(np.mean(own)), "others": float(np.mean(others))} if told else {"own": None, "others": None}
 
 
 def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], key: int) -> dict[str, Any]:
@@ -74,61 +81,74 @@ def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray
     from rljax_viz.networks import decode
 
     keys, values, frames = keys_of(agent)
-    c = channels_of(agent)
+    c, words = channels_of(agent), legend(main_game(at))
     shown = sorted({int(i) for i in np.linspace(0, len(values) - 1, 4)} | {key}, reverse=True)
-    cells = {
-        f"{name}, {values[i]:.0f}": as_picture(frames[a, i], c) for i in shown for a, name in enumerate(agent.action_names)
+    rows = {
+        f"value {values[i]:.1f}" + "\n(most looked at)" * (i == key): {
+            name: as_picture(frames[a, i], c) for a, name in enumerate(agent.action_names)
+        }
+        for i in shown
     }
-    names = [
-        sheet(
-            at.folder / "inverted-keys.png",
-            cells,
-            "Keys turned back into frames: action, value",
-            "No state goes into these: each is what one key of the network decodes to.",
-            len(agent.action_names),
-        )
-    ]
+    foot = "No state goes into these: each is what one key of the network decodes to."
+    names = [write_pictures(at.folder / "inverted-keys.png", rows, "Keys turned back into frames", foot, words)]
     weight = found["weights"][np.arange(len(seen.action)), seen.action]
-    sure = np.argsort(-weight.max(1))[:: max(1, len(weight) // 8)][:4]
-    agree = {}
-    for k, i in enumerate(sure):
-        best, name = int(weight[i].argmax()), agent.action_names[seen.action[i]]
-        agree[f"state {i}" + " " * k] = as_picture(seen.obs[i].astype(np.float32), c)
-        agree[f"({name}, {values[best]:.0f})" + " " * k] = as_picture(frames[seen.action[i], best], c)
-    names.append(sheet(at.folder / "figure5.png", agree, "States, and the key each looks at most", "", 4))
+    sure = surest(weight, seen)
+    best = weight[sure].argmax(1)
+    labels = [
+        f"{agent.action_names[seen.action[i]]}, {values[k]:.1f}\n({weight[i, k]:.0%} of attention)"
+        for i, k in zip(sure, best, strict=True)
+    ]
+    agree = {
+        "state": {label: as_picture(seen.obs[i].astype(np.float32), c) for label, i in zip(labels, sure, strict=True)},
+        "its key": {
+            label: as_picture(frames[seen.action[i], k], c) for label, i, k in zip(labels, sure, best, strict=True)
+        },
+    }
+    foot = "Above each: the best action, and the value of the key that the state looks at most. Below: that key, decoded."
+    names.append(write_pictures(at.folder / "figure5.png", agree, "States, and the key each looks at most", foot, words))
     i = int(sure[0])
     path = latent_path(
-        functools.partial(decode, network_of(agent), agent.params),
-        keys[seen.action[i], weight[i].argmax()],
-        found["embedding"][i],
-        6,
+        functools.partial(decode, network_of(agent), agent.params), keys[seen.action[i], best[0]], found["embedding"][i], 6
     )
     steps = {f"{t:.1f}": as_picture(frame, c) for t, frame in zip(np.linspace(0, 1, 6), np.asarray(path), strict=True)}
-    names.append(sheet(at.folder / "figure16.png", steps, "From a key (0) to a state (1)", "", 6))
+    steps = {"the key: 0": steps.pop("0.0"), **steps}
+    steps["the state: 1"] = steps.pop("1.0")
+    foot = f"Decoded along the straight line between both embeddings. The key: {labels[0].splitlines()[0]}."
+    names.append(write_pictures(at.folder / "figure16.png", {"": steps}, "From a key to a state", foot, words))
     return {"names": names, "sure": float(weight.max(1).mean()), "even": 1 / len(values)}
+
+
+def surest(weight: np.ndarray, seen: Seen, count: int = 4) -> list[int]:
+    """Of each pair of action and key the state that looks at it most, weight[N keys]; the `count` that look most of all."""
+    first: dict[tuple[int, int], int] = {}
+    for i in np.argsort(-weight.max(1)).tolist():
+        first.setdefault((int(seen.action[i]), int(weight[i].argmax())), i)
+    return list(first.values())[:count]
 
 
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
     from rljax_viz.runs import load_agent
 
     agent = load_agent(train(at, main_game(at), tiny=tiny))
-    seen = watched(at, agent, 64 if tiny else 1000)
-    found = outputs(agent, seen.obs)
+    seen, found = watched(at, agent, 64 if tiny else 1000)
     key = favourite(found, seen)
     drawn = at.part("pictures", lambda: pictures(at, agent, seen, found, key))
     near = at.part("plane", lambda: plane(at, agent, seen, found, key))
+    some = near["own"] is not None
     claims = [
         judge(
             "Fig. 2",
-            "keys lie with the states of their action: a state is more similar to its own action's key than to others'",
-            near["own"] > near["others"],
-            f"mean dot product {near['own']:.2f} with its own, {near['others']:.2f} with other actions' states",
+            "keys lie with the states of their action: a key is more similar to its own action's states than to others",
+            near["own"] > near["others"] if some else None,
+            f"mean dot product {near['own']:.2f} with its own, {near['others']:.2f} with other actions' states"
+            if some
+            else "one action is the best in every state",
         ),
         judge(
             "Attention maps",
             "attention concentrates on few keys",
             drawn["sure"] > 3 * drawn["even"],
-            f"mean largest weight {drawn['sure']:.2f}; spread evenly it would be {drawn['even']:.2f}",
+            f"mean largest weight {drawn['sure']:.2f}; spread evenly it would be {drawn['even']:.2f} (held to 3 times that)",
         ),
         judge("Figs. 3, 4", "inverted keys show where the player's object is", None, "for the eye: inverted-keys.png"),
     ]

@@ -85,7 +85,7 @@ def make_train(config: DQN, env: Env, network: Any) -> Train:
 
     learner = Learner(
         choose=lambda key, params, obs, step: act(key, policy(params, obs).q, epsilon(step)),
-        loss=lambda params, target, batch: dqn_loss(config, policy, params, target, batch),
+        loss=lambda params, target, batch, key: dqn_loss(config, policy, params, target, batch),
         rates=lambda step: {"epsilon": epsilon(step)},
         alpha=config.priority_alpha if config.prioritised else None,
         beta=lambda step: between(config.priority_beta, 1.0, step / config.steps),

@@ -95,16 +95,19 @@ def kl_to_normal(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
     return 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance).sum()
 
 
-def idqn_loss(config: IDQN, policy: Any, params: Any, target: Any, batch: Batch) -> tuple[Any, tuple]:
+def idqn_loss(
+    config: IDQN, policy: Any, params: Any, target: Any, batch: Batch, noisy: Any = None
+) -> tuple[Any, tuple]:
     """lambda_1 Bellman + lambda_2 distributional + lambda_3 reconstruction + lambda_4 diversity (+ beta KL).
 
+    `noisy` is `policy` with a VAE's noise in what it decodes; None of a network that draws nothing.
     Gives `(loss, (error[N], {name: scalar}))`; all but diversity are means over the batch.
     """
     params = {**params, "constants": jax.lax.stop_gradient(params["constants"])}
     mask = (batch.weight > 0).astype(jnp.float32)
     mean = lambda x: (batch.weight * x).sum() / jnp.maximum(mask.sum(), 1.0)  # noqa: E731
     pick = lambda x, action: jax.vmap(lambda row, a: row[a])(x, action)  # noqa: E731
-    out, following = policy(params, batch.obs), policy(target, batch.next_obs)
+    out, following = (noisy or policy)(params, batch.obs), policy(target, batch.next_obs)
     best = policy(params, batch.next_obs).q.argmax(-1)
     aim = jax.lax.stop_gradient(batch.reward + batch.discount * pick(following.q, best))
     error = pick(out.q, batch.action) - aim
@@ -150,13 +153,20 @@ def make_train(config: IDQN, env: Env, network: Any) -> Train:
         mean = mean + (obs.astype(jnp.float32).mean(0) - mean) / (count + 1)
         return {**params, "constants": {**params["constants"], "mean": mean}}
 
+    def draws(key: jax.Array) -> Any:
+        """The policy with noise in what a VAE decodes, Kingma & Welling 2014; None of an auto-encoder."""
+        if getattr(network, "decoder", "ae") == "ae":
+            return None
+        each = jax.vmap(lambda params, obs, key: f(params, obs, rngs={"noise": key}), (None, 0, 0))
+        return lambda params, obs: each(params, obs, jax.random.split(key, len(obs)))
+
     def rate(lesson: Any) -> Any:
         halvings = lesson * config.learn_every // config.halve_every
         return jnp.maximum(config.learning_rate * 0.5**halvings, config.smallest_rate)
 
     learner = Learner(
         choose=lambda key, params, obs, step: upper_bound(policy(params, obs), config.exploration),
-        loss=lambda params, target, batch: idqn_loss(config, policy, params, target, batch),
+        loss=lambda params, target, batch, key: idqn_loss(config, policy, params, target, batch, draws(key)),
         observe=observe,
         learning_rate=rate,
     )

@@ -47,7 +47,8 @@ class QLearning:
 class Learner:
     """What makes one learner differ from another, as functions.
 
-    choose(key, params, obs[B ...], step) -> action[B]; loss(params, target, batch) -> (loss, (error[N], {name: scalar}));
+    choose(key, params, obs[B ...], step) -> action[B];
+    loss(params, target, batch, key) -> (loss, (error[N], {name: scalar}));
     observe(params, obs[B ...], step) -> params, called at every step that is played before learning begins.
     `alpha` and `beta(step)` switch prioritised replay on. `rates(step)` are numbers for the metrics.
     """
@@ -188,7 +189,7 @@ def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: st
         batch = remember(state, key)  # outside of the cond, which would copy the memory
 
         def lesson(params, target, opt_state):
-            gradient = jax.value_and_grad(lambda p: learner.loss(p, target, batch), has_aux=True)
+            gradient = jax.value_and_grad(lambda p: learner.loss(p, target, batch, jax.random.fold_in(key, 1)), has_aux=True)
             (loss, (error, parts)), grads = gradient(params)
             step, opt_state = optimizer.update(grads, opt_state, params)
             return optax.apply_updates(params, step), opt_state, error, (loss, optax.tree.norm(grads), parts)

@@ -125,6 +125,18 @@ def test_the_bandit_has_its_values(values):
     np.testing.assert_array_equal(mean, state.target["constants"]["mean"])
 
 
+def test_a_vae_learns_how_much_noise_its_decoder_bears():
+    env = contextual_bandit()
+    env = dataclasses.replace(env, obs_shape=(4, 4, 1), reset=_larger(env.reset), step=_larger(env.step))
+    net = networks.make("minatar-idqn", 2, decoder="vae")
+    config = IDQN(steps=16 * 16 * 4, num_steps=16, replay_size=1024, learn_start=256, learning_rate=2e-3)
+    learner = make_train(config, env, net)
+    state, metrics = jax.jit(lambda key: train(learner, key))(jax.random.key(1))
+    before = learner.init(jax.random.key(1)).params["params"]["log_variance"]["bias"]
+    assert (state.params["params"]["log_variance"]["bias"] < before).all()  # noise only harms where the KL weighs nothing
+    assert np.isfinite(metrics.loss).all()
+
+
 def _big(obs):
     return jnp.repeat(jnp.repeat(obs, 2, -3), 2, -2)
 

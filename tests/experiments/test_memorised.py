@@ -34,6 +34,12 @@ def test_games_begin_alike_but_for_the_brick():
     np.testing.assert_array_equal(moved[0], moved[2])
 
 
+def test_actions_are_alike_by_chance_as_often_as_they_occur():
+    assert memorised.by_chance(np.array([0, 0, 1, 1]), np.array([0, 2])) == 0.25
+    games = {"action": np.array([[0, 1], [2, 0]]), "alive": np.array([[True, True], [True, False]])}
+    assert [x.tolist() for x in memorised.played(games)] == [[0, 2], [1]]
+
+
 @pytest.mark.long
 def test_the_experiment_runs(tmp_path):
     begin(memorised.main, tmp_path / "memorised", "smoke", "command", tiny=True)

@@ -4,12 +4,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments import training
 from experiments.claims import Table, judge, render, shown
-from experiments.scale import begin
+from experiments.pictures import write_pictures
+from experiments.scale import Experiment, begin, launch
 from experiments.training import last_games
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +62,29 @@ def test_a_part_is_made_once_and_a_killed_one_goes_on(tmp_path):
         begin(main, tmp_path, "paper", "command")
 
 
+def test_a_part_that_was_stopped_counts_its_seconds(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+
+    at = Experiment("smoke", tmp_path, "command")
+    with pytest.raises(KeyboardInterrupt):
+        at.part("p 0.5", stopped)
+    (tmp_path / "parts" / "p 0.5.spent").write_text("100.0")
+    assert at.part("p 0.5", lambda: 1) == 1 and at.seconds() >= 100
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["p 0.5.json"]
+
+
+def test_a_stop_on_request_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def main(at):
+        raise KeyboardInterrupt("the training was stopped")
+
+    monkeypatch.setattr("rljax_viz.cli.settle_process", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["experiment", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        launch(main, __file__)
+    assert end.value.code == 130 and "the training was stopped" in capsys.readouterr().err
+
+
 def test_the_report_counts_its_verdicts():
     claims = [judge("s", "t", holds, "e") for holds in (True, False, None, None)]
     text = render("T", "smoke", "c", 3.2, claims, notes=["A note."])
@@ -70,3 +96,20 @@ def test_the_mean_of_the_last_games():
     counts, returns = [0, 2, 1, 3], [np.nan, 4.0, 1.0, 2.0]
     np.testing.assert_allclose(last_games(counts, returns, 100), [np.nan, 4, 3, 2.5])
     np.testing.assert_allclose(last_games(counts, returns, 4), [np.nan, 4, 3, (3 * 2 + 1) / 4])
+
+
+def test_a_training_says_where_it_is(monkeypatch):
+    clock = iter([0.0, 1.0, 20.0, 20.0, 21.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    said = []
+    watch = training._every(15.0, said.append)
+    for update, returns in ((1, None), (2, [1.0, None]), (3, 2.0)):
+        watch(SimpleNamespace(update=update, num_updates=4, steps=1000 * update, row={"return": returns}))
+    assert said == ["  2,000 steps, 50%, mean return 1"]
+
+
+def test_pictures_stand_in_labelled_rows(tmp_path):
+    cell = np.zeros((10, 10, 3), np.uint8)
+    rows = {"first": {"a": cell, "b": cell}, "second row": {"a": cell}}
+    name = write_pictures(tmp_path / "new" / "p.png", rows, "A title", "A foot.", {"ball": (255, 0, 0)})
+    assert name == "p.png" and (tmp_path / "new" / name).stat().st_size > 1_000

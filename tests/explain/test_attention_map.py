@@ -86,8 +86,9 @@ def test_every_attending_network_is_named():
 
 
 def _heads(name):
-    net, obs = networks.make(name, 4), jnp.zeros((84, 84, 4), jnp.uint8)
-    obs = obs if name != "coinrun" else jnp.zeros((64, 64, 3), jnp.uint8)
+    net = networks.make(name, 4)
+    shape = {"coinrun": (64, 64, 3), "minatar-split-attention": (10, 10, 40)}.get(name, (84, 84, 4))
+    obs = jnp.zeros(shape, jnp.uint8)
     out = jax.eval_shape(net.init_with_output, jax.random.key(0), obs)[0]
     return [field for field, value in out._asdict().items() if value is not None]
 

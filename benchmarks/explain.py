@@ -184,9 +184,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="least time of one measurement")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--batches", nargs="+", type=int, help="batch sizes to choose from, the same for all sides")
     parser.add_argument("--quick", action="store_true", help="two rounds at batch 4 and 8: only shows that it runs")
     args = parser.parse_args()
-    batches = [4, 8] if args.quick else [32, 64, 128, 256, 512]
+    batches = args.batches or ([4, 8] if args.quick else [32, 64, 128, 256, 512])
     if args.quick:
         args.rounds, args.seconds = 2, 0.0
     warnings.filterwarnings("ignore", message="Setting (backward hooks|forward, backward hooks)", module="captum")

@@ -1,4 +1,4 @@
-"""Gradients gathered along a straight path, in memory that does not grow with the number of steps."""
+"""Gradients gathered over many inputs, along a straight path or around one, in memory that does not grow with their number."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -42,15 +42,42 @@ def straight_gradient(
     straight path stays straight behind it, and its pullback is the same at every point.
     """
 
-    def cut(x: jax.Array) -> tuple[Any, Callable[[Any], jax.Array]]:
-        return linear_prefix(lambda _, x: function(x))(None, x)
-
-    z_start, tail = cut(start)
-    z_end, pullback = jax.vjp(lambda x: cut(x)[0], end)
+    z_start, tail = _cut(function, start)
+    z_end, pullback = jax.vjp(lambda x: _cut(function, x)[0], end)
     step = jax.tree.map(jnp.subtract, z_end, z_start)
     slope = path_gradient(tail, z_start, step, nodes, weights)
     (slope,) = pullback(jax.tree.map(lambda s, z: s.astype(z.dtype), slope, z_end))
     return slope.astype(jnp.float32)
+
+
+def shifted_gradient(
+    function: Callable[[jax.Array], jax.Array], at: jax.Array, shift: Callable[[jax.Array], jax.Array], keys: jax.Array
+) -> jax.Array:
+    """mean_k grad function(at + shift(keys[k])), float32 of the shape of `at`.
+
+    What of `function` is affine at its beginning runs once on `at` and once on each shift, and backward once. Under a
+    `vmap` over `at` with the same keys, a shift and what the beginning makes of it are computed once for all.
+    """
+    _, tail = _cut(function, at)
+    z, along = jax.linearize(lambda x: _cut(function, x)[0], at)
+
+    def add(total: Any, key: jax.Array) -> tuple[Any, None]:
+        point = jax.tree.map(lambda a, d: _moved(a, 1, d), z, along(shift(key)))
+        return jax.tree.map(lambda t, g: t + g.astype(jnp.float32), total, jax.grad(tail)(point)), None
+
+    total, _ = jax.lax.scan(add, jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.float32), z), keys)
+    (slope,) = jax.linear_transpose(along, at)(jax.tree.map(lambda t, a: (t / len(keys)).astype(a.dtype), total, z))
+    return slope.astype(jnp.float32)
+
+
+def _cut(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> tuple[Any, Callable[[Any], jax.Array]]:
+    """What the affine beginning of `function` makes of `x`, and the rest of `function`."""
+    return linear_prefix(lambda _, x: function(x))(None, x)
+
+
+def _moved(a: jax.Array, how_far: Any, d: jax.Array) -> jax.Array:
+    """a + how_far * d in float32, rounded once to the dtype of the network."""
+    return (a.astype(jnp.float32) + how_far * d.astype(jnp.float32)).astype(a.dtype)
 
 
 def path_gradient(
@@ -61,15 +88,9 @@ def path_gradient(
     The answer is float32. One step is alive at a time: memory is that of one gradient, whatever the number of nodes.
     """
 
-    def point(node: jax.Array) -> Any:
-        def along(a: jax.Array, d: jax.Array) -> jax.Array:  # in float32, rounded once to the dtype of the network
-            return (a.astype(jnp.float32) + node * d.astype(jnp.float32)).astype(a.dtype)
-
-        return jax.tree.map(along, start, step)
-
     def add(total: Any, at: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
         node, weight = at
-        slope = jax.grad(function)(point(node))
+        slope = jax.grad(function)(jax.tree.map(lambda a, d: _moved(a, node, d), start, step))
         return jax.tree.map(lambda t, g: t + weight * g.astype(jnp.float32), total, slope), None
 
     zero = jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.float32), start)

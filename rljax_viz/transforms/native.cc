@@ -26,9 +26,22 @@ namespace {
 enum Role { kResult = 0, kInput = 1, kWeights = 2 };
 constexpr size_t kMostPrimitives = 512;  // one a shape: enough for any program, and bounded over a long life
 
+// A primitive and the memory it works in. That is ours: oneDNN's own belongs to the thread that made the primitive, and
+// XLA calls from any.
+struct Step {
+  dnnl::primitive primitive;
+  memory::desc scratch;
+
+  Step() = default;
+  template <typename Made>
+  Step(const dnnl::primitive &primitive, const Made &description)
+      : primitive(primitive), scratch(description.scratchpad_desc()) {}
+  void Run(std::unordered_map<int, memory> operands) const;
+};
+
 // What stands ready to run. `w` holds the weights in the layout that oneDNN prefers, where it is not the plain one.
 struct Ready {
-  dnnl::primitive primitive, reorder;
+  Step step, reorder;
   memory x, w, w_plain, y, bias;
   int arg_x = 0, arg_w = 0, arg_y = 0;
   bool reordered = false;
@@ -42,6 +55,19 @@ dnnl::engine &Engine() {
 dnnl::stream &Stream() {
   static auto *stream = new dnnl::stream(Engine());
   return *stream;
+}
+
+// One memory for all, as large as any of them asked for: calls are made one at a time.
+void Step::Run(std::unordered_map<int, memory> operands) const {
+  static auto *shared = new memory;
+  static size_t held = 0;
+  const size_t size = scratch.get_size();
+  if (size > held) {
+    *shared = memory({{static_cast<int64_t>(size)}, memory::data_type::u8, memory::format_tag::a}, Engine());
+    held = size;
+  }
+  if (size) operands[DNNL_ARG_SCRATCHPAD] = memory(scratch, Engine(), shared->get_data_handle());
+  primitive.execute(Stream(), operands);
 }
 
 // Least recently used primitives leave first.
@@ -79,12 +105,15 @@ memory::data_type Type(const ffi::AnyBuffer &a) {
   return a.element_type() == ffi::DataType::BF16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
-// max(0, what is computed), as a last step of a primitive
-dnnl::primitive_attr Rectified() {
-  dnnl::post_ops ops;
-  ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+// `rectified`: max(0, what is computed), as a last step of a primitive
+dnnl::primitive_attr Attributes(bool rectified = false) {
   dnnl::primitive_attr attributes;
-  attributes.set_post_ops(ops);
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (rectified) {
+    dnnl::post_ops ops;
+    ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+    attributes.set_post_ops(ops);
+  }
   return attributes;
 }
 
@@ -104,32 +133,32 @@ Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory
   const Dims low{padding[0], padding[2]}, high{padding[1], padding[3]};
   const auto direct = dnnl::algorithm::convolution_direct;
   dnnl::convolution_forward::primitive_desc forward(Engine(), dnnl::prop_kind::forward_training, direct, x_desc, free,
-                                                    y_desc, stride, dilate, low, high);
+                                                    y_desc, stride, dilate, low, high, Attributes());
   Ready r;
   Desc preferred;
   if (rectified) {
     const Desc bias({o}, type, memory::format_tag::x);
     dnnl::convolution_forward::primitive_desc whole(Engine(), dnnl::prop_kind::forward_inference, direct, x_desc, free,
-                                                    bias, y_desc, stride, dilate, low, high, Rectified());
+                                                    bias, y_desc, stride, dilate, low, high, Attributes(true));
     preferred = whole.weights_desc();
-    r.primitive = dnnl::convolution_forward(whole);
+    r.step = {dnnl::convolution_forward(whole), whole};
     r.bias = memory(bias, Engine(), nullptr);
     r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DST;
   } else if (role == kResult) {
     preferred = forward.weights_desc();
-    r.primitive = dnnl::convolution_forward(forward);
+    r.step = {dnnl::convolution_forward(forward), forward};
     r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DST;
   } else if (role == kInput) {
     dnnl::convolution_backward_data::primitive_desc back(Engine(), direct, x_desc, free, y_desc, stride, dilate, low,
-                                                         high, forward);
+                                                         high, forward, Attributes());
     preferred = back.weights_desc();
-    r.primitive = dnnl::convolution_backward_data(back);
+    r.step = {dnnl::convolution_backward_data(back), back};
     r.arg_x = DNNL_ARG_DIFF_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DIFF_DST;
   } else {
     dnnl::convolution_backward_weights::primitive_desc back(Engine(), direct, x_desc, free, y_desc, stride, dilate, low,
-                                                            high, forward);
+                                                            high, forward, Attributes());
     preferred = back.diff_weights_desc();
-    r.primitive = dnnl::convolution_backward_weights(back);
+    r.step = {dnnl::convolution_backward_weights(back), back};
     r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_DIFF_WEIGHTS, r.arg_y = DNNL_ARG_DIFF_DST;
   }
   r.x = memory(x_desc, Engine(), nullptr);
@@ -138,7 +167,9 @@ Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory
   r.reordered = preferred != plain;
   if (r.reordered) {
     r.w = memory(preferred, Engine());
-    r.reorder = role == kWeights ? dnnl::reorder(r.w, r.w_plain) : dnnl::reorder(r.w_plain, r.w);
+    const bool back = role == kWeights;
+    const dnnl::reorder::primitive_desc order(back ? r.w : r.w_plain, back ? r.w_plain : r.w, Attributes());
+    r.reorder = {dnnl::reorder(order), order};
   }
   return r;
 }
@@ -149,12 +180,11 @@ Ready MakeDot(int64_t m, int64_t k, int64_t n, bool a_turned, bool b_turned, mem
   const memory::desc a({m, k}, type, a_turned ? ba : ab), b({k, n}, type, b_turned ? ba : ab), y({m, n}, type, ab);
   const memory::desc bias({1, n}, type, ab);
   Ready r;
-  if (rectified) {
-    r.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(Engine(), a, b, bias, y, Rectified()));
-    r.bias = memory(bias, Engine(), nullptr);
-  } else {
-    r.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(Engine(), a, b, y));
-  }
+  const dnnl::matmul::primitive_desc product =
+      rectified ? dnnl::matmul::primitive_desc(Engine(), a, b, bias, y, Attributes(true))
+                : dnnl::matmul::primitive_desc(Engine(), a, b, y, Attributes());
+  r.step = {dnnl::matmul(product), product};
+  if (rectified) r.bias = memory(bias, Engine(), nullptr);
   r.x = memory(a, Engine(), nullptr);
   r.w_plain = memory(b, Engine(), nullptr);
   r.y = memory(y, Engine(), nullptr);
@@ -198,12 +228,12 @@ ffi::Error RunConv(ffi::AnyBuffer a, ffi::AnyBuffer b, const ffi::AnyBuffer *bia
     r.w_plain.set_data_handle(role == kWeights ? pr : pb);
     std::unordered_map<int, memory> from_plain{{DNNL_ARG_FROM, r.w_plain}, {DNNL_ARG_TO, r.w}};
     std::unordered_map<int, memory> to_plain{{DNNL_ARG_FROM, r.w}, {DNNL_ARG_TO, r.w_plain}};
-    if (r.reordered && role != kWeights) r.reorder.execute(Stream(), from_plain);
+    if (r.reordered && role != kWeights) r.reorder.Run(from_plain);
     std::unordered_map<int, memory> operands{
         {r.arg_x, r.x}, {r.arg_w, r.reordered ? r.w : r.w_plain}, {r.arg_y, r.y}};
     AddBias(r, bias, operands);
-    r.primitive.execute(Stream(), operands);
-    if (r.reordered && role == kWeights) r.reorder.execute(Stream(), to_plain);
+    r.step.Run(operands);
+    if (r.reordered && role == kWeights) r.reorder.Run(to_plain);
     Stream().wait();
   });
 }
@@ -231,7 +261,7 @@ ffi::Error RunDot(ffi::AnyBuffer a, ffi::AnyBuffer b, const ffi::AnyBuffer *bias
     std::unordered_map<int, memory> operands{
         {DNNL_ARG_SRC, r.x}, {DNNL_ARG_WEIGHTS, r.w_plain}, {DNNL_ARG_DST, r.y}};
     AddBias(r, bias, operands);
-    r.primitive.execute(Stream(), operands);
+    r.step.Run(operands);
     Stream().wait();
   });
 }

@@ -99,6 +99,32 @@ def test_the_store_of_primitives_is_bounded():
     assert native.primitives() == 512
 
 
+THREADS = """
+import threading
+import jax, numpy as np
+from rljax_viz.transforms import fast_convs
+x = np.random.default_rng(0).normal(size=(1, 6, 6, 12)).astype(np.float32)
+w = np.random.default_rng(1).normal(size=(2, 1, 6, 24)).astype(np.float32)
+layout = ("NHWC", "HWIO", "NHWC")
+f = lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=layout, feature_group_count=2)
+fast, want = jax.jit(fast_convs(f, form="native")), np.asarray(f(x, w))
+right = []
+for _ in range(4):
+    thread = threading.Thread(target=lambda: right.append(np.allclose(fast(x, w), want, atol=1e-5)))
+    thread.start()
+    thread.join()
+assert right == [True] * 4, right
+"""
+
+
+@needs_native
+def test_a_primitive_made_by_one_thread_runs_in_another():
+    """oneDNN's own scratch memory belongs to the thread that made a primitive: with it this ended in a segmentation fault."""
+    environ = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_CPU_ENABLE_ASYNC_DISPATCH": "0"}  # each call in its own thread
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
+
+
 # ------------------------------------------------------------------------------------------------------- without it
 
 WITHOUT = """

@@ -56,7 +56,7 @@ BY_HAND = {
     "integrated_gradients_10": 2 * BELOW_CONV1 + 10 * 2 * ABOVE_CONV1,
     "integrated_gradients_50": 2 * BELOW_CONV1 + 50 * 2 * ABOVE_CONV1,
     "layer_integrated_gradients_conv3": WHOLE + 2 * LAYERS["fc"] + 20 * LAYERS["value"],  # fc: twice forward, once back
-    "smooth_grad_16": 16 * 2 * WHOLE,
+    "smooth_grad_16": 2 * BELOW_CONV1 + 16 * 2 * ABOVE_CONV1,  # conv1 of the noise: 16 in all, whatever the number of frames
     # conv1 once a row of masks and rank of a mask; at each mask a sum over the kernel's columns (and ranks)
     "occlusion_8_4": WHOLE + 20 * BELOW_CONV1 + 400 * (ABOVE_CONV1 + COLUMNS),
     "perturbation_289": WHOLE + 17 * 2 * BELOW_CONV1 + 289 * (ABOVE_CONV1 + 2 * COLUMNS),

@@ -77,6 +77,7 @@ def _occlusion(net: Nature, variant: int | None) -> Maps:
 METHODS = {
     "layer_integrated_gradients_conv3": _layer_integrated,
     "smooth_grad_16": _smooth_grad,
+    "smooth_grad_16_own_noise": _smooth_grad,
     "occlusion_8_4": _occlusion,
     "gradient": _simple(Saliency, abs=False),
     "input_x_gradient": _simple(InputXGradient),
@@ -93,7 +94,7 @@ def variants(name: str, batch: int) -> list[int | None]:
     """What there is to choose for a method at a batch size: how many points of the path (or windows) are alive at once."""
     if name == "occlusion_8_4":
         return [n for n in (16, 64, 128) if n * batch <= 512]
-    if name == "smooth_grad_16":
+    if name.startswith("smooth_grad"):
         return [n for n in (1, 4, 16) if n * batch <= 2048]
     if "integrated_gradients" not in name:
         return [None]

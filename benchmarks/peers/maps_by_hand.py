@@ -202,8 +202,9 @@ def _rise(net: Nature) -> Maps:
     return maps
 
 
-def _smooth_grad(net: Nature) -> Maps:
-    return lambda x: sum(slope(_value(net), x + 38.0 * torch.randn_like(x)) for _ in range(16)) / 16
+def _smooth_grad(drawn: slice) -> Callable[[Nature], Maps]:
+    """Noise for the frames `drawn` of a batch: for all of them, or for one of them and shared."""
+    return lambda net: lambda x: sum(slope(_value(net), x + 38.0 * torch.randn_like(x[drawn])) for _ in range(16)) / 16
 
 
 METHODS: dict[str, Callable[[Nature], Maps]] = {
@@ -220,5 +221,6 @@ METHODS: dict[str, Callable[[Nature], Maps]] = {
     "perturbation_289": _perturbation,
     "perturbation_289_loop": _perturbation_loop,
     "rise_256": _rise,
-    "smooth_grad_16": _smooth_grad,
+    "smooth_grad_16": _smooth_grad(slice(1)),
+    "smooth_grad_16_own_noise": _smooth_grad(slice(None)),
 }

@@ -1,4 +1,4 @@
-"""Gradients gathered over many inputs, along a straight path or around one, in memory that does not grow with their number."""
+"""Gradients gathered over many inputs, on a straight path or around one, in memory that does not grow with their number."""
 
 from collections.abc import Callable
 from typing import Any, Literal

@@ -12,4 +12,4 @@ def over_variants(f: Callable[[Any], Any], variants: Any, batch: int = BATCH) ->
     """f(v) for every row v of the pytree `variants`, at most `batch` rows at once; the answers stacked."""
     count = len(jax.tree.leaves(variants)[0])
     batch = -(-count // -(-count // batch))  # 20 by 17: two batches of 10, not one of 17 and a program for three more
-    return jax.lax.map(f, variants, batch_size=batch)
+    return jax.lax.map(f, variants, batch_size=batch if batch > 1 else None)

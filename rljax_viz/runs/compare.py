@@ -76,11 +76,10 @@ def _maps(agent: Agent, episodes: Episodes, rows: np.ndarray, method: str, score
     entry = METHODS.get(method)
     (what, *_) = scores_for(agent, method, [score])
     takes = layer if entry is not None and entry.needs_layer else None
-    explain = make_explain(agent, method, what, takes, **data_for(agent, method, episodes))
+    explain = make_explain(agent, method, what, takes, seed=seed, **data_for(agent, method, episodes))
     obs, rest = seen(agent, episodes)
     rest = jax.tree.map(lambda column: column[rows], rest)
-    key = jax.random.key(seed) if entry is not None and entry.random else None
-    found = map_frames(explain, agent.params, obs[rows], None, rest=rest, key=key)
+    found = map_frames(explain, agent.params, obs[rows], None, rest=rest)
     size = (agent.obs_shape[0], agent.obs_shape[1])
     return np.asarray(jax.jit(jax.vmap(lambda map: upsample(jnp.abs(map), size)))(jnp.asarray(found)))
 

@@ -59,7 +59,6 @@ class _Job:
     layer: str | None
     past: int
     explain: Callable
-    random: bool
     shape: tuple[int, ...]
     attributes: dict[str, Any]
     path: Path
@@ -133,7 +132,7 @@ def estimate_run(
         seconds = 0.0
         if todo:
             frames, rest = seen(agent, episodes, past)
-            given = {"rest": rest, "key": _key([job]), "tile": tile or default_tile()}
+            given = {"rest": rest, "tile": tile or default_tile()}
             seconds = todo / measure(job.explain, agent.params, frames, **given)
         found.append(Estimate(job.method, job.score, job.layer, todo, seconds, todo * size / 1e9))
     watch("measuring", len(jobs), len(jobs))
@@ -228,57 +227,39 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options, past) -> l
             chosen = options.get(method, {})
             data = data_for(agent, method, episodes, past)
             explain = make_explain(agent, method, score, at, past=past, **data, **chosen)
-            random = bool(entry and entry.random)
             attributes = {
                 "method": method, "score": score, "layer": at, "options": chosen, "checkpoint": agent.checkpoint,
                 "agent": agent.name, "preset": agent.preset.to_json(), "units": units(method, score),
-                "aggregation": "newest frame, channels summed", "dtype": agent.dtype, "key": 0 if random else None,
+                "aggregation": "newest frame, channels summed", "dtype": agent.dtype,
+                "key": "0, for all frames" if entry and entry.random else None,
             }  # fmt: skip
             if past:
                 attributes |= {"past": past, "aggregation": f"frames t-{past} to t, the newest last, channels summed"}
-            shape = explain_shape(agent, explain, jax.random.key(0) if random else None, past)
+            shape = explain_shape(agent, explain, past)
             path = run / "maps" / map_name(method, score, at, past)
-            jobs.append(_Job(method, score, at, past, explain, random, shape, attributes, path))
+            jobs.append(_Job(method, score, at, past, explain, shape, attributes, path))
     return jobs
 
 
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job."""
-    explain, key = _merged(jobs), _key(jobs)
+    explain = explain_many({job.name: job.explain for job in jobs})
     frames, rest = seen(agent, episodes, jobs[0].past)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
     if tile is None:
         # parts of one job begin at the same moment, and must not measure different things
         alone = part[1] == 1 and len(episodes) > MEASURED
-        tile = best_tile(explain, agent.params, frames, rest=rest, key=key) if alone else default_tile()
+        tile = best_tile(explain, agent.params, frames, rest=rest) if alone else default_tile()
     outs = {job.name: _maps_for(job, episodes, tile, dtype) for job in jobs}
     tile = next(iter(outs.values())).attributes["tile"]
     label = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} maps together"
     before = {name: maps.done for name, maps in outs.items()}
     span = _span(list(outs.values()), part)
-    summary = map_frames(
-        explain, agent.params, frames, outs, rest=rest, key=key, tile=tile, span=span,
-        progress=functools.partial(watch, label),
-    )  # fmt: skip
+    progress = functools.partial(watch, label)
+    summary = map_frames(explain, agent.params, frames, outs, rest=rest, tile=tile, span=span, progress=progress)
     speed = summary.frames_per_second
     skipped = {name: int(done[slice(*span)].sum()) for name, done in before.items()}
     return [Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs]
-
-
-def _merged(jobs: list[_Job]) -> Callable:
-    """One explain for all jobs, `{name: map}`; random if any of them is."""
-    many: Any = explain_many
-    if not any(job.random for job in jobs):
-        return many({job.name: job.explain for job in jobs})
-
-    def explain(key: Any, *args: Any) -> Any:
-        return many({j.name: functools.partial(j.explain, key) if j.random else j.explain for j in jobs})(*args)
-
-    return explain
-
-
-def _key(jobs: list[_Job]) -> Any:
-    return jax.random.key(0) if any(job.random for job in jobs) else None
 
 
 def _tile_of(path: Path) -> int | None:
@@ -317,10 +298,8 @@ def _chosen_rows(agent, episodes, job: _Job, rows, tile, dtype, watch) -> Explai
     rest = jax.tree.map(lambda x: x[todo], rest)
     if len(todo):
         values = np.empty((len(todo), *job.shape), np.float32)
-        summary = map_frames(
-            job.explain, agent.params, frames[todo], values, rest=rest,
-            key=_key([job]), numbers=todo, tile=tile, progress=functools.partial(watch, job.name),
-        )  # fmt: skip
+        progress = functools.partial(watch, job.name)
+        summary = map_frames(job.explain, agent.params, frames[todo], values, rest=rest, tile=tile, progress=progress)
         speed = summary.frames_per_second
         for at in np.split(np.arange(len(todo)), np.flatnonzero(np.diff(todo) > 1) + 1):
             maps[int(todo[at[0]]) : int(todo[at[-1]]) + 1] = values[at]

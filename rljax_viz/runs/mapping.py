@@ -1,6 +1,7 @@
 """Methods and scores by name, for one agent: what one map is, its shape and its units."""
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import METHODS, attention_map, last_frame, past_frames, per_frame, record, rise_masks, scores
+from ..explain import METHODS, Method, attention_map, last_frame, past_frames, per_frame, record, rise_masks, scores
 from ..networks import ATTENTION
 from ..store import Episodes
 from .agent import Agent
@@ -20,11 +21,12 @@ BASELINES, MASKS = 64, 256  # frames of the recording for expected gradients, ra
 
 
 def make_explain(
-    agent: Agent, method: str, score: str, layer: str | None = None, *, past: int = 0, **options: Any
+    agent: Agent, method: str, score: str, layer: str | None = None, *, past: int = 0, seed: int = 0, **options: Any
 ) -> Callable:
     """`explain(params, obs, action) -> map`: [H W] of the newest frame, or [h w] of the layer or the grid of a method.
 
-    `explain(key, params, obs, action)` for a random method; behind the action the memory of an agent that remembers.
+    Behind the action comes the memory of an agent that remembers. What a random method draws is drawn from `seed`, once for
+    all frames: their maps differ by the frames alone, and SmoothGrad is twice as fast.
     `agent.f` with the recorded action; sums over the newest frame's channels, and over those of a layer's map. What a method
     needs besides (`METHODS[method].needs`) comes in `options`.
     With `past` a map [past+1 H W] of the frames t-past ... t, the newest LAST: of an agent that remembers by
@@ -57,9 +59,9 @@ def make_explain(
     what = scores.vector(score) if entry.vector and score in VECTORS else scores.parse(score)
     channels = agent.obs_shape[-1] // agent.preset.stack
     if past and agent.remembers:
-        window = past_frames(entry, agent.f, what, **options)
+        window = _drawn(entry, past_frames(entry, agent.f, what, **options), seed)
         return lambda *args: _flat(window(*args), 3)
-    explain = entry.factory(record(agent.f), what, **options)
+    explain = _drawn(entry, entry.factory(record(agent.f), what, **options), seed)
 
     def one(*args: Any) -> Any:
         map = explain(*args)
@@ -68,6 +70,11 @@ def make_explain(
         return last_frame(map, channels) if entry.resolution == "obs" and map.ndim == 3 else _flat(map, 2)
 
     return one
+
+
+def _drawn(entry: Method, explain: Callable, seed: int) -> Callable:
+    """`explain` with its key, if it needs one."""
+    return functools.partial(explain, jax.random.key(seed)) if entry.random else explain
 
 
 def _flat(map: jax.Array, ndim: int) -> jax.Array:
@@ -118,14 +125,14 @@ def data_for(agent: Agent, method: str, episodes: Episodes, past: int = 0) -> di
     return data
 
 
-def explain_shape(agent: Agent, explain: Callable, key: jax.Array | None = None, past: int = 0) -> tuple[int, ...]:
+def explain_shape(agent: Agent, explain: Callable, past: int = 0) -> tuple[int, ...]:
     """The shape of one map; runs nothing."""
     shape = (past + 1, *agent.obs_shape) if past and agent.remembers else agent.obs_shape
     number = jnp.zeros((), jnp.int32)
     args = (agent.params, jnp.zeros(shape, jnp.uint8), number)
     if agent.remembers:
         args += (agent.memory, number) if past else (agent.memory,)
-    return jax.eval_shape(explain, *args if key is None else (key, *args)).shape
+    return jax.eval_shape(explain, *args).shape
 
 
 def units(method: str, score: str) -> str:

@@ -58,3 +58,13 @@ def test_refusals():
         smooth(tiny.explain_of("gradient"), 1.0, 0)
     with pytest.raises(ValueError, match="standard deviation"):
         var_grad(tiny.explain_of("gradient"), -1.0, 3)
+
+
+def test_smooth_grad_is_the_mean_gradient_and_draws_once_where_the_key_is_one():
+    obs = jnp.stack([OBS, OBS[::-1], OBS + 1])
+    ours = jax.jit(jax.vmap(smooth_grad(tiny.f, lambda out: out.value, 20.0, 6), (None, None, 0)))
+    reference = smooth(gradient(tiny.f, lambda out: out.value), 20.0, 6)
+    for got, one in zip(ours(KEY, tiny.params(), obs), obs, strict=True):
+        tiny.close(got, np.asarray(reference(KEY, tiny.params(), one)), 1e-4)
+    noise = str(jax.make_jaxpr(ours)(KEY, tiny.params(), obs))
+    assert "erf_inv" in noise and f"f32[3,{','.join(map(str, OBS.shape))}] = erf_inv" not in noise

@@ -61,7 +61,7 @@ def test_every_method_makes_maps_that_the_page_shows(everything):
         np.testing.assert_array_equal(np.flatnonzero(maps.done), [0, 3, 4])
         assert maps.shape[1:] == sizes[METHODS[name].resolution]
         assert np.isfinite(maps[3]).all() or name == "counterfactual"
-        assert maps.attributes["units"] and maps.attributes["key"] == (0 if METHODS[name].random else None)
+        assert maps.attributes["units"] and maps.attributes["key"] == ("0, for all frames" if METHODS[name].random else None)
     text = report_run(everything, video=False)[0].read_text()
     assert all(f'"{name}"' in text for name in METHODS)
 
@@ -82,6 +82,14 @@ def test_bfloat16_by_choice_and_not_mixed(explained):
         explain_run(half, explained, ["gradient"], ["value"])
     with pytest.raises(ValueError, match="float32 or bfloat16"):
         load_agent(explained, dtype="float16")
+
+
+def test_random_methods_draw_once_for_all_frames_and_by_seed(explained):
+    agent, obs = load_agent(explained), np.random.default_rng(0).integers(0, 255, (10, 10, 4), np.uint8)
+    explains = [make_explain(agent, "smooth_grad", "value", seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (np.asarray(explain(agent.params, obs, np.int32(0))) for explain in explains)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3 * np.abs(first).max()
 
 
 def test_wrong_names_are_explained(explained):

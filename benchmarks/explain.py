@@ -4,12 +4,12 @@
 
 Same Nature CNN on 84x84x4, same weights (checked: the maps of both sides agree to 1e-4 of their largest value, those of
 paths to 1e-3 of their length, else this fails), same uint8 frames, float32, same allocator settings. With `--dtype
-bfloat16` both sides compute their hidden layers in it, and the maps must have a cosine of 0.98 to one another. Each side
-takes the batch size, PyTorch also the memory layout, and Captum its `internal_batch_size` (or `perturbations_per_eval`), that is fastest in a
-short trial; then they take turns. `smooth_grad_16` has the same noise for all frames, as `rljax-viz explain`, and PyTorch by
-hand too (Captum has no such choice); `smooth_grad_16_own_noise` draws for each frame. Prints one JSON
-line a method: frames/s (median, quartiles) of `ours`, `peer` (Captum; by hand where it has no such method) and
-`by_hand`, and the ratios ours / theirs, paired by round. Needs the extra `bench`.
+bfloat16` both sides compute their hidden layers in it, and the maps must have a cosine of 0.98 to one another. Each
+side takes the batch size, PyTorch also the memory layout, and Captum its `internal_batch_size` (or
+`perturbations_per_eval`), that is fastest in a short trial; then they take turns. `smooth_grad_16` has the same noise
+for all frames, as `rljax-viz explain`, and PyTorch by hand too (Captum has no such choice); `smooth_grad_16_own_noise`
+draws for each frame. Prints one JSON line a method: frames/s (median, quartiles) of `ours`, `peer` (Captum; by hand
+where it has no such method) and `by_hand`, and the ratios ours / theirs, paired by round. Needs the extra `bench`.
 """
 
 import argparse

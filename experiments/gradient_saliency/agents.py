@@ -28,7 +28,7 @@ KINDS = {
     "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
     "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",)),
     "drqn": Kind("DRQN (not in the paper)", "drqn", None, {"steps": 50_000}, ()),
-    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {}, ("Seaquest-v5",)),
+    "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",)),
 }
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")

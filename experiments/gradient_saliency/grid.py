@@ -34,8 +34,10 @@ def streams(agent: Any) -> tuple[str, ...]:
 
 
 def convolutions(agent: Any) -> list[str]:
-    """The tagged layers [h w c], first to last."""
-    return [name for name, shape in agent.layers.items() if len(shape.shape) == 3]
+    """The tagged layers [h w c], first to last; of a window whose moments have tags of their own those of the newest."""
+    found = [name for name, shape in agent.layers.items() if len(shape.shape) == 3]
+    newest = {name.partition(".t")[0]: name for name in found}
+    return list(newest.values())
 
 
 def table1(agent: Any) -> list[Cell]:
@@ -133,7 +135,7 @@ def features(obs: np.ndarray, channels: int) -> np.ndarray:
     MinAtar's Breakout (4 planes): ball and paddle. Of single grey frames the frame before is that of the step before.
     """
     if channels > 1:
-        return (obs[..., :2] > 0).any(-1)
+        return (obs[..., -channels:][..., :2] > 0).any(-1)
     newest = obs[..., -1].astype(int)
     before = obs[..., -2].astype(int) if obs.shape[-1] > 1 else np.concatenate([newest[:1], newest[:-1]])
     still = np.median(newest, axis=0)

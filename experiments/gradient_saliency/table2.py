@@ -38,7 +38,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     scores = {cell: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in found.items()}
     heads = streams(agent)
     layers = convolutions(agent)
-    own = own_figure(game, obs)
+    own = own_figure(game, obs[..., -(obs.shape[-1] // agent.preset.stack) :])
     return {
         "streams": {cell.score: {"nss": float(np.nanmean(scores[cell])),
                                  "own": None if own is None else share_on(values, own)}
@@ -50,13 +50,13 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def own_figure(game: str, obs: np.ndarray) -> np.ndarray | None:
-    """Where Breakout's paddle is, [N H W]: MinAtar has a plane for it; Atari's moves in rows 75-79 of 84. Else None."""
+def own_figure(game: str, newest: np.ndarray) -> np.ndarray | None:
+    """Where Breakout's paddle is in the newest frames, [N H W]: MinAtar has a plane for it; Atari's moves in rows 75-79 of 84. Else None."""
     if "Breakout" not in game:
         return None
     if "MinAtar" in game:
-        return obs[..., 0] > 0
-    mask = np.zeros(obs.shape[:3], bool)
+        return newest[..., 0] > 0
+    mask = np.zeros(newest.shape[:3], bool)
     mask[:, 75:80] = True
     return mask
 

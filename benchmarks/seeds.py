@@ -1,10 +1,11 @@
-"""What do eight seeds cost, in times of one: side by side (vmap), one after the other in one program, or in processes?
+"""What do eight seeds cost, in times of one: by vmap, one after the other in one program, a core each, or in processes?
 
     python benchmarks/seeds.py [--env Breakout-MinAtar] [--seeds 8] [--updates 4] [--rounds 5] [--quick]
 
-PPO with its usual setting, compiled once a way; then all ways take turns, `--updates` updates each. `processes` is two
-processes (as many as cores) that train half of the seeds each, one after the other; each has one core. Prints one JSON line:
-environment steps/s of one agent alone, and for each way the median and quartiles of (its seconds / seconds of one seed).
+PPO with its usual setting, compiled once a way; then all ways take turns, `--updates` updates each. `devices` makes a
+device of each core, which takes its part of the seeds one after the other (what `rljax-viz train --seeds` does on a
+CPU); `processes` is two processes (as many as cores) that do the same. Prints one JSON line: environment steps/s of one
+agent alone, and for each way the median and quartiles of (its seconds / seconds of one seed).
 """
 
 import argparse
@@ -17,6 +18,8 @@ from peers import fair
 
 if __name__ == "__main__":
     fair.settle()  # before anything allocates or starts threads
+    CORES = min(2, os.cpu_count() or 1)
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(CORES)
 
 import jax
 import numpy as np
@@ -61,7 +64,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two seeds, one update: only shows that it runs")
     args = parser.parse_args()
     seeds, updates, rounds = (2, 1, 2) if args.quick else (args.seeds, args.updates, args.rounds)
+    from rljax_viz.runs import make_config, make_loop
+
     made, steps = programs(args.env, seeds)
+    loop = make_loop(make_config(args.env, "ppo", steps=10**7, seeds=seeds))
+    made["devices"] = [loop.init(), loop.update]
 
     def trial(way: str):
         def run() -> float:
@@ -72,11 +79,11 @@ def main() -> None:
 
         return run
 
-    context, cores = multiprocessing.get_context("spawn"), min(2, os.cpu_count() or 1)
-    turns, done = [context.Queue() for _ in range(cores)], context.Queue()
+    context = multiprocessing.get_context("spawn")
+    turns, done = [context.Queue() for _ in range(CORES)], context.Queue()
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"  # a core each
-    workers = [context.Process(target=work, args=(args.env, seeds // cores, updates, turn, done)) for turn in turns]
+    workers = [context.Process(target=work, args=(args.env, seeds // CORES, updates, turn, done)) for turn in turns]
     for worker in workers:
         worker.start()
     for _ in workers:

@@ -51,7 +51,10 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
 
 
 def own_figure(game: str, newest: np.ndarray) -> np.ndarray | None:
-    """Where Breakout's paddle is in the newest frames, [N H W]: MinAtar has a plane for it; Atari's moves in rows 75-79 of 84. Else None."""
+    """Where Breakout's paddle is in the newest frames, [N H W]: MinAtar has a plane for it; Atari's moves in rows 75-79.
+
+    None for other games.
+    """
     if "Breakout" not in game:
         return None
     if "MinAtar" in game:

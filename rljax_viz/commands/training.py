@@ -42,7 +42,7 @@ def train(
 
     Example: rljax-viz train --env Breakout-MinAtar --steps 3e6
     """
-    from ..runs import RunConfig, make_config, train_run
+    from ..runs import RunConfig, make_config, share_cores, train_run
 
     if resume is not None:
         config, where = RunConfig.load(resume), resume
@@ -57,6 +57,7 @@ def train(
             checkpoint_every=checkpoint_every, network_options={} if dtype == "float32" else {"dtype": dtype}, **changes,
         )  # fmt: skip
         where = out or Path("runs") / f"{env}-{algo}-{config.network}-{seed}"
+    share_cores(config)
     print(f"{config.algo} learns {config.preset.env_id} ({config.preset.name}), {config.network}, into {where}")
     with training_watch() as watch:
         train_run(config, where, resume=resume is not None, tensorboard=tensorboard, watch=watch)

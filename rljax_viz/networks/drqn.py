@@ -57,12 +57,14 @@ class DRQN(nn.Module):
 class SplitAttention(nn.Module):
     """Split-attention DDDRQN: a window of frames, and two bidirectional LSTM streams that attend to time, each for itself.
 
-    apply(params, obs[H W T*c]) -> Output(q[A], value[], advantage[A]) in units of return; T = `window` frames of c channels side by side,
-    the newest LAST; with a `window` of 0 each channel is a frame. Convolutions and 512 units run on every frame alike; per
-    stream two bidirectional LSTMs (512, merged by sum) give V (1) and A (n) at every step, weighted by softmax over time of
-    tanh(Linear); the two duel at each step, are summed over time, and a linear layer gives q. `value` is the sum of the
-    weighted V, `advantage` that of the weighted A without their mean: q is not their sum, but a layer's view of it. Each frame has its own tags, so that methods for layers look at one moment: `conv1.t0 ... conv3.t<T-1>`;
-    besides `fc` [T 512], `attention_value`, `attention_advantage` [T]. `small` (MinAtar) has `conv1` alone, and 64 units.
+    apply(params, obs[H W T*c]) -> Output(q[A], value[], advantage[A]) in units of return; T = `window` frames of c channels
+    side by side, the newest LAST; with a `window` of 0 each channel is a frame. Convolutions and 512 units run on every
+    frame alike; per stream two bidirectional LSTMs (512, merged by sum) give V (1) and A (n) at every step, weighted by
+    softmax over time of tanh(Linear); the two duel at each step, are summed over time, and a linear layer gives q.
+    `value` is the sum of the weighted V, `advantage` that of the weighted A without their mean: q is not their sum, but
+    a layer's view of it. Each frame has its own tags, so that methods for layers look at one moment: `conv1.t0 ...
+    conv3.t<T-1>`; besides `fc` [T 512], `attention_value`, `attention_advantage` [T]. `small` (MinAtar) has `conv1`
+    alone, and 64 units.
     Rosynski et al. 2020, arXiv:2012.01281, section 4, FACTS R7. Differs: ReLU in both streams' first layer, which they share
     (FACTS R3), logits of attention of one unit a step.
     Raises ValueError if `obs` is not [H W C] with sides of 36 or more (`small`: 3), or `window` does not divide C.

@@ -17,7 +17,7 @@ from .page import eventful_steps, report_run
 from .play import Evaluation, evaluate, record
 from .reader import Run, open_run
 from .steps import choose_steps
-from .train import Loop, Progress, make_loop, train_run
+from .train import Loop, Progress, make_loop, share_cores, train_run
 
 __all__ = [
     "DEMO_METHODS",
@@ -64,6 +64,7 @@ __all__ = [
     "record",
     "report_run",
     "run_demo",
+    "share_cores",
     "sum_of_parts",
     "train_run",
     "verify_run",

@@ -1,5 +1,7 @@
 """A training on disk: the loop around `Train(init, update)` that can be watched, stopped, killed and taken up again."""
 
+import contextlib
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ..agents import Train, find_algorithm
 from ..envs import door_of
@@ -15,6 +18,8 @@ from .checkpoints import Checkpoints
 from .config import RunConfig
 from .metrics import MetricsLog, as_row
 from .ring import make_ring
+
+SEED = "seed"  # the axis of devices over which seeds are spread
 
 
 class Progress(NamedTuple):
@@ -47,7 +52,7 @@ def make_loop(config: RunConfig) -> Loop:
     """The compiled parts of a training; with several seeds agent k begins from key `seed + k`.
 
     Several seeds are a `vmap`; on a CPU, where games are computed by JAX itself, they learn one after the other in one
-    program instead, which costs less (`benchmarks/seeds.py`).
+    program instead, which costs less (`benchmarks/seeds.py`). Such games are spread over the devices that there are.
     """
     env = config.env()
     network = make_network(config.network, env.num_actions, **config.network_options)
@@ -58,20 +63,54 @@ def make_loop(config: RunConfig) -> Loop:
         return algorithm.begin(state, *env.reset(jax.random.fold_in(key, update)))
 
     init, update, begin = algorithm.init, algorithm.update, new_games
+    place: Any = None
     if config.seeds == 1:
         keys = keys[0]
     else:
-        side_by_side = jax.default_backend() != "cpu" or door_of(config.preset.env_id) != "gymnax"
-        init, update, begin = (jax.vmap(f) if side_by_side else _in_turn(f) for f in (init, update, begin))
+        over = _in_turn if _is_computed(config) and jax.default_backend() == "cpu" else jax.vmap
+        mesh = _mesh(config.seeds) if _is_computed(config) else None
+        init, update, begin = (_spread(over(f), mesh) for f in (init, update, begin))
+        place = mesh and NamedSharding(mesh, PartitionSpec(SEED))
     init, update, begin = jax.jit(init), jax.jit(update, donate_argnums=0), jax.jit(begin, donate_argnums=0)
 
     def begin_games(state: Any, at: int) -> Any:
+        state = state if place is None else jax.device_put(state, place)  # one from a checkpoint lies on one device
         return begin(state, keys, np.full(keys.shape, at, np.int32))
 
     return Loop(
         lambda: init(keys), begin_games, update, algorithm.num_updates, algorithm.steps_per_update, algorithm.games,
         algorithm.ring,
     )  # fmt: skip
+
+
+def share_cores(config: RunConfig) -> None:
+    """Makes devices of the CPU's cores where several seeds gain by it; of use before jax has computed anything."""
+    if config.seeds > 1 and _is_computed(config):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", _largest_share(config.seeds, cores))
+
+
+def _is_computed(config: RunConfig) -> bool:
+    """Whether jax itself computes the games."""
+    return door_of(config.preset.env_id) == "gymnax"
+
+
+def _largest_share(seeds: int, devices: int) -> int:
+    """How many of the devices can each take the same number of seeds."""
+    return max(n for n in range(1, min(seeds, devices) + 1) if seeds % n == 0)
+
+
+def _mesh(seeds: int) -> jax.sharding.Mesh | None:
+    devices = jax.local_devices()
+    share = _largest_share(seeds, len(devices))
+    return jax.sharding.Mesh(np.array(devices[:share]), (SEED,)) if share > 1 else None
+
+
+def _spread(f: Callable, mesh: jax.sharding.Mesh | None) -> Callable:
+    """`f`, each device of `mesh` with its part of the seeds."""
+    part = PartitionSpec(SEED)
+    return f if mesh is None else jax.shard_map(f, mesh=mesh, in_specs=part, out_specs=part, check_vma=False)
 
 
 def _in_turn(f: Callable) -> Callable:

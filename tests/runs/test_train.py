@@ -107,6 +107,32 @@ def test_a_run_of_several_seeds_is_saved_and_read_back(tmp_path):
         load_agent(run, seed_index=3)
 
 
+SPREAD = """
+import sys
+from pathlib import Path
+import jax
+from rljax_viz.runs import RunConfig, make_loop, share_cores, train_run
+config = RunConfig.load(Path(sys.argv[1]))
+jax.config.update("jax_num_cpu_devices", 2)
+assert len(jax.tree.leaves(make_loop(config).init().params)[0].devices()) == 2
+share_cores(config)  # too late, and no harm
+train_run(config, Path(sys.argv[2]), max_updates=2)
+"""
+
+
+def test_seeds_on_two_devices_learn_the_same_and_go_on_with_one(tmp_path):
+    from rljax_viz.runs import load_agent
+
+    config = make_config("Breakout-MinAtar", seeds=4, **{**TINY, "steps": 4 * 16 * 4, "checkpoint_every": 2})
+    one, two = train_run(config, tmp_path / "one"), tmp_path / "two"
+    subprocess.run([sys.executable, "-c", SPREAD, str(one), str(two)], check=True)
+    train_run(config, two, resume=True)
+    for k in range(4):
+        a, b = (jax.tree.leaves(load_agent(run, seed_index=k).params) for run in (one, two))
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, atol=1e-5)
+
+
 COMMAND = "import sys; from rljax_viz.cli import main; sys.argv[0] = 'rljax-viz'; main()"
 
 

@@ -131,7 +131,8 @@ def split_attention(p, obs, window=0, small=False):
     convs = (lambda x: relu(conv(p["conv1"], x / 255)).reshape(-1)) if small else (lambda x: _nature_convs(p, x))
     rows = [relu(dense(p["fc"], convs(frame))) for frame in frames]
     value, raw = _stream(p, "value", np.stack(rows)), _stream(p, "advantage", np.stack(rows))
-    return {"q": dense(p["q"], (value + raw - raw.mean(-1, keepdims=True)).sum(0)), "value": value.sum()}
+    advantage = raw - raw.mean(-1, keepdims=True)
+    return {"q": dense(p["q"], (value + advantage).sum(0)), "value": value.sum(), "advantage": advantage.sum(0)}
 
 
 def transposed(p, x, stride):

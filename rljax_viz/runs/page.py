@@ -103,7 +103,7 @@ def report_run(
     """Writes `report.html`, `gallery.png` and `saliency.mp4` from what `play --record` and `explain` left, and `past.png`
     where there are maps of past frames.
 
-    Gives the paths of the page and of the video. The gallery is one moment, shortly before the first lost life or end.
+    Gives the paths of the page and of the video. The gallery is one moment, shortly before a lost life or end.
 
     Of a recording longer than `max_steps`, the steps around rewards, lost lives and ends are shown.
     Raises FileNotFoundError where nothing is recorded, or no finished maps belong to these steps.
@@ -136,10 +136,19 @@ def report_run(
     return page, film
 
 
-def shortly_before_a_loss(recording: Recording, steps: int = 8) -> int:
-    """The row `steps` before the first lost life or end; the middle where nothing was lost."""
+def shortly_before_a_loss(recording: Recording, steps: int = 8, history: int = 10) -> int:
+    """The row `steps` before the first lost life or end with `history` rows of its game before it, so that there is a past.
+
+    Of the one that has most before it where none has so many; the middle where nothing was lost.
+    """
     lost = np.flatnonzero(recording.terminated | recording.life_lost)
-    return max(0, int(lost[0]) - steps) if len(lost) else len(recording) // 2
+    if not len(lost):
+        return len(recording) // 2
+    _, firsts, game = np.unique(recording.episode, return_index=True, return_inverse=True)
+    before = lost - steps - firsts[game[lost]]
+    enough = np.flatnonzero(before >= history)
+    chosen = enough[0] if len(enough) else before.argmax()
+    return int(lost[chosen] - min(steps, steps + before[chosen]))
 
 
 def _for_video(series: list[MapSeries], most: int = 6) -> list[MapSeries]:

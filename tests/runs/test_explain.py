@@ -6,8 +6,9 @@ import pytest
 
 import rljax_viz
 from rljax_viz.explain import METHODS, grad_cam, gradient, last_frame, scores
+from rljax_viz.report import Recording
 from rljax_viz.runs import explain_run, load_agent, make_explain, report_run
-from rljax_viz.runs.page import stored_maps
+from rljax_viz.runs.page import shortly_before_a_loss, stored_maps
 from rljax_viz.store import Episodes
 
 
@@ -90,6 +91,16 @@ def test_random_methods_draw_once_for_all_frames_and_by_seed(explained):
     first, again, other = (np.asarray(explain(agent.params, obs, np.int32(0))) for explain in explains)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3 * np.abs(first).max()
+
+
+@pytest.mark.parametrize(("ends", "want"), [([5, 40], 32), ([5], 0), ([16, 20], 8), ([], 24), ([17, 25], 9), ([18, 40], 10)])
+def test_the_moment_is_shortly_before_a_loss_and_has_a_past(ends, want):
+    rows = np.arange(48)
+    recording = Recording(
+        obs=np.zeros((48, 4, 4, 1), np.uint8), action=rows * 0, reward=rows * 0.0, terminated=np.isin(rows, ends),
+        truncated=rows < 0, episode=np.searchsorted(ends, rows), life_lost=rows < 0,
+    )  # fmt: skip
+    assert shortly_before_a_loss(recording) == want
 
 
 def test_wrong_names_are_explained(explained):

@@ -84,6 +84,8 @@ NAMES = tuple(_NETWORKS)
 
 #: networks that remember: `apply(params, obs, carry=None)`, the next carry is in `Output.carry`
 RECURRENT = ("a3c-lstm", "minatar-lstm", "drqn", "darqn", "minatar-drqn", "minatar-darqn")
+#: networks with a layer between their two streams and q, which is then not their sum
+MIXED = ("split-attention", "minatar-split-attention")
 _DTYPES = ("float32", "bfloat16")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..explain import scores
 from ..measure.health import Finding, dead_units, frames_used, guided_focus, memory_used, merged_streams, reached, stacking
+from ..networks import MIXED
 from .agent import Agent, load_agent
 from .checkpoints import Checkpoints
 from .past import remembered
@@ -60,7 +61,9 @@ def examine(agent: Agent, obs: np.ndarray, begins: np.ndarray) -> list[Finding]:
         return jax.tree.map(lambda x: x[rows], (obs, memory) if agent.remembers else (obs,))
 
     some, *rest = shown(at)
-    found = stacking(obs, channels, begins) + merged_streams(agent.f, agent.params, some, *rest)
+    found = stacking(obs, channels, begins)
+    if agent.network not in MIXED:
+        found += merged_streams(agent.f, agent.params, some, *rest)
     found += reached(agent.f, agent.params, *shown(at[:16])) + dead_units(agent.f, agent.params, some, *rest)
     if agent.remembers:
         found += memory_used(agent.f, agent.params, some, *rest)

@@ -23,15 +23,6 @@ def sum_of_q(f: Any, params: Any, obs: np.ndarray, *rest: Any) -> dict[str, floa
     return {"difference": float(jnp.abs(total - value).max() / jnp.abs(value).max()), "size": float(jnp.abs(value).max())}
 
 
-def adds_up(f: Any, params: Any, obs: np.ndarray, *rest: Any) -> bool:
-    """Whether q is value + advantage: split attention has a layer between them, of which the identity says nothing."""
-    import jax
-
-    out = jax.jit(jax.vmap(lambda x, *rest: f(params, x, *rest)))(obs, *rest)
-    both = np.asarray(out.value)[:, None] + np.asarray(out.advantage)
-    return bool(np.allclose(out.q, both, atol=1e-3 * np.abs(both).max()))
-
-
 def behind_softmax(f: Any, params: Any, obs: np.ndarray, action: np.ndarray, *rest: Any) -> dict[str, float]:
     """Mean strength of the gradient of the taken action's probability, by that of its logit. FACTS R6."""
     import jax
@@ -75,6 +66,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     import jax
 
     from experiments.gradient_saliency.grid import seen_in
+    from rljax_viz.networks import MIXED
     from rljax_viz.runs.past import remembered
 
     seen = seen_in(episodes, 64)
@@ -82,7 +74,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     rest = () if memory is None else (memory,)
     out = jax.eval_shape(agent.f, agent.params, seen.obs[0])
     found: dict[str, Any] = {"alike": action_discriminative(agent, seen_in(episodes, 32))}
-    if out.advantage is not None and adds_up(agent.f, agent.params, seen.obs, *rest):
+    if out.advantage is not None and agent.network not in MIXED:
         found["sum of q"] = sum_of_q(agent.f, agent.params, seen.obs, *rest)
     if out.logits is not None:
         found["softmax"] = behind_softmax(agent.f, agent.params, seen.obs, seen.action, *rest)

@@ -145,10 +145,10 @@ def shortly_before_a_loss(recording: Recording, steps: int = 8, history: int = 1
     if not len(lost):
         return len(recording) // 2
     _, firsts, game = np.unique(recording.episode, return_index=True, return_inverse=True)
-    before = lost - steps - firsts[game[lost]]
-    enough = np.flatnonzero(before >= history)
-    chosen = enough[0] if len(enough) else before.argmax()
-    return int(lost[chosen] - min(steps, steps + before[chosen]))
+    begin = firsts[game[lost]]
+    moments = np.maximum(lost - steps, begin)
+    enough = np.flatnonzero(moments - begin >= history)
+    return int(moments[enough[0] if len(enough) else (lost - begin).argmax()])
 
 
 def _for_video(series: list[MapSeries], most: int = 6) -> list[MapSeries]:

@@ -149,10 +149,16 @@ Ready MakeConv(int64_t role, const Dims &x, const Dims &w, const Dims &y, memory
     r.step = {dnnl::convolution_forward(forward), forward};
     r.arg_x = DNNL_ARG_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DST;
   } else if (role == kInput) {
-    dnnl::convolution_backward_data::primitive_desc back(Engine(), direct, x_desc, free, y_desc, stride, dilate, low,
-                                                         high, forward, Attributes());
+    const auto first = [&] {
+      return dnnl::convolution_backward_data::primitive_desc(Engine(), direct, x_desc, free, y_desc, stride, dilate, low,
+                                                             high, forward, Attributes());
+    };
+    auto back = first();
     // oneDNN 3.2 puts its new kernels first where there is AVX2 alone; by the input the older ones are a fifth faster
-    if (std::string(back.impl_info_str()).rfind("brg_fwd:avx2", 0) == 0) back.next_impl();
+    if (std::string(back.impl_info_str()).rfind("brg_fwd:avx2", 0) == 0) {
+      auto older = first();
+      if (older.next_impl() && std::string(older.impl_info_str()) == "jit:avx2") back = older;
+    }
     preferred = back.weights_desc();
     r.step = {dnnl::convolution_backward_data(back), back};
     r.arg_x = DNNL_ARG_DIFF_SRC, r.arg_w = DNNL_ARG_WEIGHTS, r.arg_y = DNNL_ARG_DIFF_DST;

@@ -34,6 +34,8 @@ def test_maps_are_compared_with_the_gaze_of_their_frames(tmp_path):
     assert 0 <= found.means[2] <= 1 and (np.isnan(found.means[1]) or found.means[1] > 0)
     again = evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=5)
     np.testing.assert_array_equal(again[0].means, found.means)
+    (noisy,) = evaluate_gaze(agent, tmp_path, ["smooth_grad"], ["value"], most_steps=5)
+    assert np.isfinite(noisy.means[0]) and noisy.means[0] != found.means[0]
 
 
 def test_trials_of_other_games_and_other_views_are_refused(tmp_path):

@@ -1,10 +1,14 @@
 """The health of a run, checkpoint by checkpoint."""
 
+import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rljax_viz.networks import make
 from rljax_viz.runs import check_health, examine, load_agent, make_config, train_run
 from rljax_viz.runs.health import watched
 from tests.runs.conftest import REMEMBERS
@@ -24,6 +28,18 @@ def test_a_fault_is_told_as_one(trained):
     params = {"params": {**agent.params["params"], "fc": {k: v * 0 - 1 for k, v in agent.params["params"]["fc"].items()}}}
     faults = {one.where for one in examine(agent._replace(params=params), *watched(agent, 40)) if one.verdict == "fault"}
     assert {"fc", "conv1"} <= faults  # nothing passes through a layer that never fires
+
+
+def test_a_layer_between_the_streams_and_q_is_no_fault():
+    dueling = load_agent("zoo:Breakout-MinAtar-dddqn")
+    network, shape = "minatar-split-attention", (10, 10, 40)
+    net, preset = make(network, len(dueling.action_names)), dataclasses.replace(dueling.preset, stack=10)
+    params = net.init(jax.random.key(0), jnp.zeros(shape, jnp.uint8))
+    agent = dueling._replace(f=net.apply, params=params, network=network, preset=preset, obs_shape=shape)
+    found = examine(agent, *watched(agent, 40))
+    assert "streams" not in {one.check for one in found}
+    as_dueling = examine(agent._replace(network="minatar-dueling"), *watched(agent, 40))
+    assert ("q - value - advantage", "fault") in {(one.where, one.verdict) for one in as_dueling}
 
 
 def test_steps_are_watched_in_a_row(trained):

@@ -11,7 +11,6 @@
 import inspect
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import tyro
 from experiments.claims import Claim, Table, render
 
 Scale = Literal["smoke", "paper"]
+Games = Literal["minatar", "atari"]
 Tiny = Annotated[bool, tyro.conf.arg(help="next to no training and a handful of frames: only shows that it runs")]
 
 
@@ -30,21 +30,30 @@ Tiny = Annotated[bool, tyro.conf.arg(help="next to no training and a handful of 
 class Experiment:
     """One run of one experiment: `scale`, the `folder` of its results, and the `command` that makes it again.
 
+    `games` are those that agents learn at smoke scale: MinAtar's, or the real ones, of which a few 100,000 frames.
     Everything in `folder` is written whole or not at all, so a killed experiment goes on where it was.
     """
 
     scale: Scale
     folder: Path
     command: str
+    games: Games = "minatar"
 
     @property
     def smoke(self) -> bool:
-        """Whether this is the setting of a few CPU minutes, not the paper's."""
+        """Whether this is a setting of CPU minutes, not the paper's."""
         return self.scale == "smoke"
 
-    def choose(self, smoke: Any, paper: Any) -> Any:
-        """`smoke` at smoke scale, else `paper`."""
-        return smoke if self.smoke else paper
+    @property
+    def atari(self) -> bool:
+        """Whether agents learn the real games: always at the paper's scale."""
+        return not self.smoke or self.games == "atari"
+
+    def choose(self, smoke: Any, paper: Any, atari: Any = None) -> Any:
+        """`paper` at its scale; at smoke scale `smoke`, on the real games `atari` where that is given."""
+        if not self.smoke:
+            return paper
+        return atari if self.atari and atari is not None else smoke
 
     def part(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make()` gives (anything JSON can hold), from `parts/<name>.json` where it was made before."""
@@ -93,45 +102,52 @@ def keep(path: Path, text: str) -> Path:
 
 
 def launch(main: Callable[..., Any], file: str) -> None:
-    """The command line of an experiment: `--scale`, `--out`, and the keyword options of `main(at, *, ...)` itself.
+    """The command line of an experiment: `--scale`, `--games`, `--out`, and the keyword options of `main(at, *, ...)`.
 
-    Results go to `runs/experiments/<paper>/<scale>/<name>` unless `--out` says where.
+    Results go to `runs/experiments/<paper>/<scale>/<name>`, those of the real games at smoke scale to
+    `runs/experiments/<paper>/smoke-atari/<name>`, unless `--out` says where.
     """
     paper, name = Path(file).parent.name, Path(file).stem
     module = f"experiments.{paper}.{name}"
 
-    def command(scale: Scale = "smoke", out: Path | None = None, **options: Any) -> None:
-        from rljax_viz.cli import settle_process
+    def command(scale: Scale = "smoke", games: Games = "minatar", out: Path | None = None, **options: Any) -> None:
+        from rljax_viz.cli import ended_plainly, settle_process
 
         settle_process()
-        folder = out or Path("runs") / "experiments" / paper / scale / name
-        try:
-            begin(main, folder, scale, f"python -m {module} --scale {scale}", **options)
-        except KeyboardInterrupt as stop:
-            print(str(stop) or "stopped: the same command goes on where it was", file=sys.stderr)
-            raise SystemExit(130) from None
+        short = scale == "smoke" and games == "atari"
+        folder = out or Path("runs") / "experiments" / paper / ("smoke-atari" if short else scale) / name
+        told = f"python -m {module} --scale {scale}" + (" --games atari" if short else "")
+        with ended_plainly(module, "stopped: the same command goes on where it was"):
+            begin(main, folder, scale, told, games, **options)
 
     _give_signature(command, main)
     tyro.cli(command, prog=f"python -m {module}", description=main.__globals__["__doc__"])
 
 
-def begin(main: Callable[..., Any], folder: Path, scale: Scale, command: str, **options: Any) -> Any:
-    """`main` in `folder`; refuses a folder that holds results of another scale, or of a `tiny` run."""
-    mark, size = folder / "scale.json", f"tiny {scale}" if options.get("tiny") else scale
+def begin(
+    main: Callable[..., Any], folder: Path, scale: Scale, command: str, games: Games = "minatar", **options: Any
+) -> Any:
+    """`main` in `folder`; refuses a folder that holds results of another scale, of other games, or of a `tiny` run."""
+    at = Experiment(scale, folder, command, games)
+    size = scale + (" on atari" if at.smoke and at.atari else "")
+    mark, size = folder / "scale.json", f"tiny {size}" if options.get("tiny") else size
     have = json.loads(mark.read_text())["scale"] if mark.exists() else size
     if have != size:
         raise ValueError(f"{folder} holds results of scale {have}, this is {size}: give another --out, or remove it")
     keep(mark, json.dumps({"scale": size, "command": command}) + "\n")
-    return main(Experiment(scale, folder, command), **options)
+    return main(at, **options)
 
 
 def _give_signature(command: Callable, main: Callable) -> None:
-    """What tyro reads of `command`: scale and out, then what `main` takes besides its experiment."""
+    """What tyro reads of `command`: scale, games and out, then what `main` takes besides its experiment."""
     scale = Annotated[Scale, tyro.conf.arg(help="smoke: minutes on a CPU; paper: the paper's own setting, days on GPUs")]
+    told = "at smoke scale agents learn MinAtar, or 200,000 frames of the real games, which takes an hour on two cores"
+    games = Annotated[Games, tyro.conf.arg(help=told)]
     out = Annotated[Path | None, tyro.conf.arg(help="results' directory; else runs/experiments/<paper>/<scale>/<name>")]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(inspect.signature(main).parameters.values())[1:]]
     both = [
         inspect.Parameter("scale", inspect.Parameter.KEYWORD_ONLY, default="smoke", annotation=scale),
+        inspect.Parameter("games", inspect.Parameter.KEYWORD_ONLY, default="minatar", annotation=games),
         inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=out),
     ]
     command.__signature__ = inspect.Signature([*both, *own])  # type: ignore[attr-defined]

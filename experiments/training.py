@@ -11,8 +11,9 @@ def trained(folder: Path, config: Any, say: Callable[[str], None] = print) -> Pa
 
     Raises ValueError where `folder` holds a run with other settings; KeyboardInterrupt where it was stopped on request.
     """
-    from rljax_viz.runs import RunConfig, train_run
+    from rljax_viz.runs import RunConfig, share_cores, train_run
 
+    share_cores(config)
     begun = (folder / "config.json").exists()
     if begun and RunConfig.load(folder).to_json() != config.to_json():
         raise ValueError(f"{folder} holds a run with other settings: remove it, or give the experiment another --out")

@@ -1,9 +1,11 @@
 """The process `rljax-viz`: its settings, and how it fails. What can be typed stands in `commands/`."""
 
+import contextlib
 import ctypes
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,30 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
     return f"rljax-viz: {message}\n"
 
 
+@contextlib.contextmanager
+def ended_plainly(name: str, stopped: str = "") -> Iterator[None]:
+    """What goes wrong within ends the process with one line, `name: what`, and code 2; with RLJAX_VIZ_TRACEBACK set, in full.
+
+    A stop on request ends it with code 130, and says its own words or else `stopped`.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError, KeyError) as error:
+        if os.environ.get("RLJAX_VIZ_TRACEBACK"):
+            raise
+        print(f"{name}: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as stop:
+        if words := str(stop) or stopped:
+            print(words, file=sys.stderr)
+        raise SystemExit(130) from None
+
+
 def main() -> None:
     """Entry point of `rljax-viz`."""
     warnings.formatwarning = _plain_warning
     settle_process()
-    try:
+    with ended_plainly("rljax-viz"):
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="rljax-viz", description="See what a deep-RL agent sees. Begin with: rljax-viz demo"
         )
-    except (ValueError, OSError, ImportError, KeyError) as error:
-        if os.environ.get("RLJAX_VIZ_TRACEBACK"):
-            raise
-        print(f"rljax-viz: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.free_lunch.agents import Trained, train
+from experiments.free_lunch.agents import Trained, games, models, train
 from experiments.free_lunch.paper import model_of
 from experiments.scale import Experiment
 from experiments.training import trained
@@ -28,17 +28,17 @@ class Frames(NamedTuple):
 def atari_agents(at: Experiment, network: str, game: str = "Breakout-v5", tiny: bool = False) -> list[Trained]:
     """Agents of the paper's own network on a real game.
 
-    At smoke scale the one that ships, if one does, else one of a thousand steps; at the paper's the trained ones.
+    At smoke scale the one that ships, if one does; else those that `--games atari` trains, else one of a thousand steps.
     """
     from rljax_viz import zoo
     from rljax_viz.runs import make_config
 
-    if not at.smoke:
-        return train(at, model_of(network), game)
-    for name in zoo.names():
+    for name in zoo.names() if at.smoke else ():
         card = zoo.card(name)
         if card["network"] == network and card["preset"]["env_id"] == game:
             return [Trained(Path(f"zoo:{name}"), 0)]
+    if at.atari and model_of(network) in models(at) and game in games(at):
+        return train(at, model_of(network), game, tiny)
     setting = FEWEST if tiny or network.startswith("dense") else FEW
     place = at.folder.parent / "agents" / f"{game}-{network}"
     return [Trained(trained(place, make_config(game, "ppo", network=network, **setting), at.say), 0)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.claims import Claim, Table, judge
 from experiments.free_lunch.agents import Trained, games, models, network_of, train
-from experiments.free_lunch.figure3 import TWINS
+from experiments.free_lunch.figure3 import SHORT, TWINS
 from experiments.free_lunch.paper import GAMES, SCORES, model_of
 from experiments.scale import Experiment, Tiny, launch
 
@@ -26,7 +26,7 @@ def play(agents: list[Trained], episodes: int) -> list[dict[str, list[float]]]:
 
 def scores(at: Experiment, tiny: bool = False) -> dict[str, dict[str, Any]]:
     """`{game: {network: [{returns, lengths} of each seed]}}`."""
-    episodes = 4 if tiny else at.choose(SMOKE_EPISODES, EPISODES)
+    episodes = 4 if tiny else at.choose(SMOKE_EPISODES, EPISODES, SMOKE_EPISODES // 2)
     found: dict[str, dict[str, Any]] = {game: {} for game in games(at)}
     for game in found:
         for model in models(at, tiny):
@@ -116,7 +116,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         }
         pictures.append(write_scatter(at.folder / f"episodes-{game}.png", games_of, "steps", "return"))
     notes = ["Intervals: percentiles of a stratified bootstrap over seeds, which are few: between them, not around them."]
-    notes += [TWINS] if at.smoke else []
+    notes += at.choose([TWINS], [], [SHORT])
     at.report("Free-lunch saliency, Table 3: scores", claims(found), [table(at, found)], pictures, notes)
 
 

@@ -88,7 +88,7 @@ def main(
             if not found:
                 break  # no trial of this game
             people.setdefault(game, {})[network] = found
-    things = at.part("objects", lambda: of_objects(at, tiny)) if at.smoke else None
+    things = None if at.atari else at.part("objects", lambda: of_objects(at, tiny))
     tables, notes = [], [] if people else [NO_GAZE]
     for game, networks in people.items():
         k = GAZE_GAMES.index(game)
@@ -103,7 +103,8 @@ def main(
         title = "Not in the paper: maps of the twins against ball and paddle of MinAtar's Breakout, over seeds"
         tables.append(Table(title, ("model", "NSS", "shuffled AUC"), rows))
     if people and at.smoke:
-        notes.append("At smoke scale the agents of the real games, but for those that ship, have learned next to nothing.")
+        learned = at.choose("next to nothing", "", "from 204,800 frames at most")
+        notes.append(f"At smoke scale the agents of the real games, but for those that ship, have learned {learned}.")
     at.report("Free-lunch saliency, Table 4: attention against human gaze", claims(people, things), tables, (), notes)
 
 

@@ -9,7 +9,7 @@ from experiments.training import trained
 
 class Kind(NamedTuple):
     """`label` in the paper; `algo` by its name in `agents.ALGORITHMS`, or `zoo`, an agent that ships; what it learns at
-    smoke scale, and on which games at the paper's."""
+    smoke scale on MinAtar and (`atari`) on the real games, and on which games at the paper's."""
 
     label: str
     algo: str | None
@@ -17,16 +17,18 @@ class Kind(NamedTuple):
     smoke: dict[str, Any] | None = None
     games: tuple[str, ...] = ("Breakout-v5", "Seaquest-v5")
     steps: int = 13_000_000
+    atari: dict[str, Any] | None = None
 
 
 MINATAR = "Breakout-MinAtar"
 _SMALL = {"steps": 200_000, "network": "minatar-sparse", "num_envs": 32, "num_steps": 64, "num_minibatches": 4}
+_SHORT = {"steps": 51_200, "checkpoint_every": 16}  # 204,800 frames
 KINDS = {
     "ppo-atari": Kind("PPO, Nature CNN (ships; not in the paper)", None, "Breakout-v5", games=()),
     "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
-    "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}),
-    "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}),
-    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",)),
+    "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}, atari=_SHORT),
+    "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}, atari=_SHORT),
+    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",), atari=_SHORT),
     "drqn": Kind("DRQN (not in the paper)", "drqn", None, {"steps": 50_000}, ()),
     "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",)),
 }
@@ -41,7 +43,7 @@ def available(at: Experiment) -> list[str]:
 
     def can(kind: Kind) -> bool:
         known = kind.algo in ALGORITHMS
-        return kind.zoo is not None or (known and bool(kind.smoke if at.smoke else kind.games))
+        return kind.zoo is not None or (known and bool(at.choose(kind.smoke, kind.games, kind.atari or {})))
 
     return [name for name, kind in KINDS.items() if can(kind)]
 
@@ -56,8 +58,8 @@ def run_of(at: Experiment, name: str, game: str = MINATAR, tiny: bool = False) -
     from rljax_viz.runs import make_config
 
     kind = KINDS[name]
-    setting = dict(kind.smoke or {}) if at.smoke else {"steps": kind.steps}
-    setting |= {"steps": 4096, "checkpoint_every": 1} if tiny else {}
+    setting = dict(at.choose(kind.smoke, {"steps": kind.steps}, kind.atari) or {})
+    setting |= {"steps": at.choose(4096, 4096, 1024), "checkpoint_every": 1} if tiny else {}
     place = at.folder.parent / "agents" / f"{game}-{name}"
     return trained(place, make_config(game, kind.algo or "ppo", seed=1, **setting), at.say)
 
@@ -72,7 +74,7 @@ def agent_of(at: Experiment, name: str, game: str = MINATAR, update: int | None 
 
 def games_of(at: Experiment, name: str) -> tuple[str, ...]:
     kind = KINDS[name]
-    return (str(kind.zoo),) if kind.zoo else (MINATAR,) if at.smoke else kind.games
+    return (str(kind.zoo),) if kind.zoo else at.choose((MINATAR,), kind.games, kind.games[:1])
 
 
 def recorded(at: Experiment, name: str, game: str, steps: int, tiny: bool = False) -> Path:

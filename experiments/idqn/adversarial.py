@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import judge
-from experiments.idqn.agents import SMALL, as_picture, channels_of, legend, main_game, outputs, train, watched
+from experiments.idqn.agents import about, as_picture, channels_of, legend, main_game, outputs, train, watched
 from experiments.pictures import write_pictures
 from experiments.scale import Experiment, Tiny, launch
 
@@ -34,7 +34,7 @@ def compare(at: Experiment, agent: Any, tiny: bool) -> dict[str, Any]:
     c, rng = channels_of(agent), np.random.default_rng(0)
     pairs = rng.integers(0, len(seen.obs), (200, 2))
     mixed = np.stack([np.asarray(pixelwise_maximum(seen.obs[pair])) for pair in pairs])
-    sets = {MIXED: mixed} | ({ADDED: added_brick(seen.obs)} if at.smoke else {})
+    sets = {MIXED: mixed} | ({} if at.atari else {ADDED: added_brick(seen.obs)})
     found = {"seen": before} | {name: outputs(agent, obs) for name, obs in sets.items()}
     action = {name: one["q"].argmax(1) for name, one in found.items()}
     told: dict[str, Any] = {
@@ -49,10 +49,10 @@ def compare(at: Experiment, agent: Any, tiny: bool) -> dict[str, Any]:
         cells = {f"a state: {name(seen.action[first])}": seen.obs[first]}
         cells[f"another: {name(seen.action[second])}"] = seen.obs[second]
         cells[f"their maximum: {name(action[MIXED][k])}"] = mixed[k]
-        if at.smoke:
+        if not at.atari:
             cells[f"the first, {ADDED}: {name(action[ADDED][first])}"] = sets[ADDED][first]
         rows[f"pair {k + 1}"] = {label: as_picture(obs, c) for label, obs in cells.items()}
-    if at.smoke:
+    if not at.atari:
         often = np.bincount(seen.action, minlength=len(agent.action_names)) / len(seen.action)
         told["same action"] = float((action[ADDED] == seen.action).mean())
         told["same by chance"] = float(often @ np.bincount(action[ADDED], minlength=len(often)) / len(seen.action))
@@ -101,7 +101,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         )
     )
     at.report(
-        "i-DQN, figures 7, 13, 15: states that were never seen", claims, (), [found["picture"]], [SMALL] if at.smoke else []
+        "i-DQN, figures 7, 13, 15: states that were never seen", claims, (), [found["picture"]], about(at)
     )
 
 

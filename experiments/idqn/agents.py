@@ -10,7 +10,7 @@ from experiments.training import trained
 
 GAMES = ("Alien", "Freeway", "Frostbite", "Gravitar", "MsPacman", "Qbert", "SpaceInvaders", "Venture")
 STEPS = 2_500_000  # 10 million frames of the emulator
-SMOKE_STEPS, TINY_STEPS = 120_000, 3_000
+SMOKE_STEPS, ATARI_STEPS, TINY_STEPS = 120_000, 51_200, 3_000
 DECODERS = {
     "AE": {},
     "VAE, beta 0": {"decoder": "vae"},
@@ -20,6 +20,10 @@ DECODERS = {
 SMALL = (
     "At smoke scale the network is a small twin (one convolution, embeddings of 64) on MinAtar's Breakout, trained for a "
     "twentieth of the paper's steps on a seed or two: a verdict there is about the conclusion, not the paper's numbers."
+)
+SHORT = (
+    "At this scale the paper's network sees 204,800 frames of the real game, a fiftieth of the paper's, on one seed: enough "
+    "to play better than at random, not to reach the paper's numbers."
 )
 
 
@@ -38,9 +42,14 @@ def games(at: Experiment) -> tuple[str, ...]:
     return at.choose((main_game(at),), tuple(f"{game}-v5" for game in GAMES))
 
 
+def about(at: Experiment) -> list[str]:
+    """What a report says of how little its agents learned."""
+    return at.choose([SMALL], [], [SHORT])
+
+
 def main_game(at: Experiment) -> str:
     """The game of the figures that show one."""
-    return at.choose("Breakout-MinAtar", "MsPacman-v5")
+    return "MsPacman-v5" if at.atari else "Breakout-MinAtar"
 
 
 def train(
@@ -56,7 +65,7 @@ def train(
     """The run of `algo` on `game` with `settings`, trained or found trained; `name` tells variants apart."""
     from rljax_viz.runs import make_config
 
-    steps = TINY_STEPS if tiny else at.choose(SMOKE_STEPS, STEPS)
+    steps = TINY_STEPS if tiny else at.choose(SMOKE_STEPS, STEPS, ATARI_STEPS)
     settings = {"steps": steps, "checkpoint_every": at.choose(32, 128), "num_envs": 8, "seeds": seeds, **settings}
     if tiny:
         settings |= {"learn_start": 512, "replay_size": 2_000}

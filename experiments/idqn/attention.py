@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, Table, judge
-from experiments.idqn.agents import SMALL, as_picture, channels_of, legend, main_game, outputs, train, watched
+from experiments.idqn.agents import about, as_picture, channels_of, legend, main_game, outputs, train, watched
 from experiments.pictures import write_legend
 from experiments.scale import Experiment, Tiny, launch
 
@@ -22,6 +22,7 @@ VARIANTS: dict[str, dict[str, float]] = {
     "distributional 10": {"distributional": 10.0},
 }
 JUDGED = tuple(VARIANTS)[:6]  # those that a claim is about: all that smoke scale trains
+ATARI = ("all four losses", "no diversity")  # and on a real game those of figure 9
 
 
 def measured(at: Experiment, run: Path, states: np.ndarray, tiny: bool) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def lower(score: float, other: float, margin: float = 0.2) -> bool | None:
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
     from rljax_viz.runs import load_agent
 
-    names = ("all four losses", "no diversity") if tiny else at.choose(JUDGED, tuple(VARIANTS))
+    names = ("all four losses", "no diversity") if tiny else at.choose(JUDGED, tuple(VARIANTS), ATARI)
     runs = {}
     for number, name in enumerate(names, 1):
         at.say(f"agent {number} of {len(names)}: {name}")
@@ -156,7 +157,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         claims(found),
         [Table("Each loss", header, rows)],
         pictures,
-        [*notes, *([SMALL] if at.smoke else [])],
+        [*notes, *about(at)],
     )
 
 

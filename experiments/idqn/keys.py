@@ -7,8 +7,8 @@ import numpy as np
 
 from experiments.claims import judge
 from experiments.idqn.agents import (
-    SMALL,
     Seen,
+    about,
     as_picture,
     channels_of,
     legend,
@@ -157,7 +157,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         claims,
         (),
         ["figure2.png", *drawn["names"]],
-        [SMALL] if at.smoke else [],
+        about(at),
     )
 
 

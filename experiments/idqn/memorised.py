@@ -159,6 +159,8 @@ def claims(found: dict[str, Any]) -> list[Claim]:
 
 
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    if at.smoke and at.atari:
+        raise ValueError(f"bricks can be laid into {GAME} alone, at either scale: leave out --games atari")
     found = {label: at.part(ALGORITHMS[label], lambda n=label: compare(at, n, tiny)) for label in ALGORITHMS}
     rows = [(label, *(float(np.mean(one[k])) if one[k] else None for k in ("same", "chance", "fetched")), len(one["same"]),
              max(one["length"])) for label, one in found.items()]  # fmt: skip

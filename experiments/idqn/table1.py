@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.claims import Table, judge
-from experiments.idqn.agents import SMALL, games, train
+from experiments.idqn.agents import about, games, train
 from experiments.scale import Experiment, Tiny, launch
 
 #: table 1, 10 million frames: DDQN, i-DQN
@@ -70,7 +70,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
 
     from experiments.charts import write_curves
 
-    where, seeds = (games(at)[:1] if tiny else games(at)), (1 if tiny else at.choose(2, 3))
+    where, seeds = (games(at)[:1] if tiny else games(at)), (1 if tiny else at.choose(2, 3, 1))
     runs: dict[str, dict[str, Path]] = {}
     for game in where:
         for label, algo in ALGORITHMS.items():
@@ -112,7 +112,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         claims,
         [Table("Mean return of the last 100 games", header, rows)],
         [picture],
-        [SMALL] if at.smoke else [],
+        about(at),
     )
 
 

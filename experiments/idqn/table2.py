@@ -5,7 +5,7 @@ from typing import Any
 from experiments.claims import Table, judge
 from experiments.idqn.agents import (
     DECODERS,
-    SMALL,
+    about,
     as_picture,
     channels_of,
     decoders,
@@ -127,7 +127,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         claims,
         [Table("Agreement", header, rows)],
         [picture],
-        [*notes, *([SMALL] if at.smoke else [])],
+        [*notes, *about(at)],
     )
 
 

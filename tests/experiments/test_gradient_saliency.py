@@ -96,10 +96,11 @@ def test_past_frames_of_an_agent_that_remembers():
 
 
 @pytest.mark.long
-def test_every_table_runs(tmp_path):
+@pytest.mark.parametrize("games", ["minatar", "atari"])
+def test_every_table_runs(tmp_path, games):
     for module in (table1, table2, table3, table4, normalisation, targets):
         name = module.__name__.rpartition(".")[2]
-        begin(module.main, tmp_path / name, "smoke", "command", tiny=True)
+        begin(module.main, tmp_path / name, "smoke", "command", games, tiny=True)
         text = (tmp_path / name / "report.md").read_text()
         assert "reproduced" in text
     page = (tmp_path / "table1" / "Breakout-v5-ppo-atari.html").read_text()

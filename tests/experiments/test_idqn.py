@@ -53,10 +53,11 @@ def test_scores_are_judged_where_they_are_apart():
 
 
 @pytest.mark.long
-def test_every_table_and_figure_runs(tmp_path):
+@pytest.mark.parametrize("games", ["minatar", "atari"])
+def test_every_table_and_figure_runs(tmp_path, games):
     for module in (table1, table2, keys, attention, adversarial):
         name = module.__name__.rpartition(".")[2]
-        begin(module.main, tmp_path / name, "smoke", "command", tiny=True)
+        begin(module.main, tmp_path / name, "smoke", "command", games, tiny=True)
         assert "reproduced" in (tmp_path / name / "report.md").read_text()
         for picture in (tmp_path / name).glob("*.png"):
             assert picture.stat().st_size > 1_000

@@ -60,6 +60,16 @@ def test_a_part_is_made_once_and_a_killed_one_goes_on(tmp_path):
     assert not list(tmp_path.rglob("*.half"))
     with pytest.raises(ValueError, match="holds results of scale smoke, this is paper"):
         begin(main, tmp_path, "paper", "command")
+    with pytest.raises(ValueError, match="holds results of scale smoke, this is smoke on atari"):
+        begin(main, tmp_path, "smoke", "command", "atari")
+
+
+def test_what_is_chosen_at_each_scale():
+    minatar, atari, paper = (Experiment(*how) for how in (("smoke", Path(), "c"), ("smoke", Path(), "c", "atari"),
+                                                          ("paper", Path(), "c")))  # fmt: skip
+    assert [at.choose(1, 3, 2) for at in (minatar, atari, paper)] == [1, 2, 3]
+    assert [at.choose(1, 3) for at in (minatar, atari, paper)] == [1, 1, 3]
+    assert [at.atari for at in (minatar, atari, paper)] == [False, True, True]
 
 
 def test_a_part_that_was_stopped_counts_its_seconds(tmp_path):
@@ -83,6 +93,20 @@ def test_a_stop_on_request_is_told_without_a_traceback(tmp_path, monkeypatch, ca
     with pytest.raises(SystemExit) as end:
         launch(main, __file__)
     assert end.value.code == 130 and "the training was stopped" in capsys.readouterr().err
+
+
+def test_what_cannot_be_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    def main(at):
+        raise ValueError("no such game: leave it out")
+
+    monkeypatch.setattr("rljax_viz.cli.settle_process", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["experiment", "--out", str(tmp_path), "--games", "atari"])
+    with pytest.raises(SystemExit) as end:
+        launch(main, __file__)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "experiments.experiments.test_scale: no such game: leave it out\n"
+    kept = json.loads((tmp_path / "scale.json").read_text())
+    assert kept["scale"] == "smoke on atari" and kept["command"].endswith(".test_scale --scale smoke --games atari")
 
 
 def test_the_report_counts_its_verdicts():

@@ -1,14 +1,16 @@
 """What do eight seeds cost, in times of one: by vmap, one after the other in one program, a core each, or in processes?
 
-    python benchmarks/seeds.py [--env Breakout-MinAtar] [--seeds 8] [--updates 4] [--rounds 5] [--quick]
+    python benchmarks/seeds.py [--env Breakout-MinAtar] [--algo ppo] [--seeds 8] [--updates 4] [--rounds 5] [--quick]
 
-PPO with its usual setting, compiled once a way; then all ways take turns, `--updates` updates each. `devices` makes a
-device of each core, which takes its part of the seeds one after the other (what `rljax-viz train --seeds` does on a
-CPU); `processes` is two processes (as many as cores) that do the same. Prints one JSON line: environment steps/s of one
-agent alone, and for each way the median and quartiles of (its seconds / seconds of one seed).
+An algorithm with its usual setting (one with a replay memory learns from its first update on), compiled once a way; then
+all ways take turns, `--updates` updates each. `devices` makes a device of each core, which takes its part of the seeds one
+after the other (what `rljax-viz train --seeds` does on a CPU); `processes` is two processes (as many as cores) that do the
+same. Prints one JSON line: environment steps/s of one agent alone, and for each way the median and quartiles of (its
+seconds / seconds of one seed).
 """
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -25,15 +27,24 @@ import jax
 import numpy as np
 
 
-def programs(env_id: str, seeds: int):
+def config_of(env_id: str, algo: str, seeds: int = 1):
+    """The algorithm as a run takes it, with little to wait for before it learns."""
+    from rljax_viz.agents import find_algorithm
+    from rljax_viz.runs import make_config
+
+    fields = {field.name for field in dataclasses.fields(find_algorithm(algo).config)}
+    little = {"learn_start": 64, "replay_size": 20_000} if "learn_start" in fields else {}
+    return make_config(env_id, algo, steps=10**7, seeds=seeds, **little)
+
+
+def programs(env_id: str, algo: str, seeds: int):
     """`{way: (state, update)}` of one seed, and of `seeds` by vmap and by map."""
     from rljax_viz.agents import find_algorithm
     from rljax_viz.networks import make as make_network
-    from rljax_viz.runs import make_config
 
-    config = make_config(env_id, "ppo", steps=10**7)
+    config = config_of(env_id, algo)
     env = config.env()
-    train = find_algorithm("ppo").make_train(config.algorithm, env, make_network(config.network, env.num_actions))
+    train = find_algorithm(algo).make_train(config.algorithm, env, make_network(config.network, env.num_actions))
     keys = jax.vmap(jax.random.key)(np.arange(seeds))
     in_turn = lambda f: lambda x: jax.lax.map(f, x)  # noqa: E731
     ways = {"one": (lambda f: f, keys[0]), "vmap": (jax.vmap, keys), "in_turn": (in_turn, keys)}
@@ -43,9 +54,9 @@ def programs(env_id: str, seeds: int):
     return made, train.steps_per_update
 
 
-def work(env_id: str, seeds: int, updates: int, turns, done) -> None:
+def work(env_id: str, algo: str, seeds: int, updates: int, turns, done) -> None:
     """A process: whenever it is told to, `updates` updates of each of its seeds."""
-    made, _ = programs(env_id, seeds)
+    made, _ = programs(env_id, algo, seeds)
     state, update = made["in_turn"]
     state, _ = jax.block_until_ready(update(state))
     done.put("ready")
@@ -58,16 +69,17 @@ def work(env_id: str, seeds: int, updates: int, turns, done) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--env", default="Breakout-MinAtar")
+    parser.add_argument("--algo", default="ppo", help="as of rljax-viz train")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--updates", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="two seeds, one update: only shows that it runs")
     args = parser.parse_args()
     seeds, updates, rounds = (2, 1, 2) if args.quick else (args.seeds, args.updates, args.rounds)
-    from rljax_viz.runs import make_config, make_loop
+    from rljax_viz.runs import make_loop
 
-    made, steps = programs(args.env, seeds)
-    loop = make_loop(make_config(args.env, "ppo", steps=10**7, seeds=seeds))
+    made, steps = programs(args.env, args.algo, seeds)
+    loop = make_loop(config_of(args.env, args.algo, seeds))
     made["devices"] = [loop.init(), loop.update]
 
     def trial(way: str):
@@ -83,7 +95,8 @@ def main() -> None:
     turns, done = [context.Queue() for _ in range(CORES)], context.Queue()
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"  # a core each
-    workers = [context.Process(target=work, args=(args.env, seeds // CORES, updates, turn, done)) for turn in turns]
+    job = (args.env, args.algo, seeds // CORES, updates)
+    workers = [context.Process(target=work, args=(*job, turn, done)) for turn in turns]
     for worker in workers:
         worker.start()
     for _ in workers:
@@ -105,7 +118,7 @@ def main() -> None:
         worker.join()
     cost = {way: fair.ratios(took, seconds["one"]) for way, took in seconds.items() if way != "one"}
     speed = round(steps * updates / float(np.median(seconds["one"])))
-    row = {"env": args.env, "seeds": seeds, "steps_per_second_of_one": speed, "cost_in_seeds": cost}
+    row = {"env": args.env, "algo": args.algo, "seeds": seeds, "steps_per_second_of_one": speed, "cost_in_seeds": cost}
     print(json.dumps({**row, "rounds": rounds}))
 
 

@@ -37,8 +37,42 @@ def favourite(found: dict[str, np.ndarray], seen: Seen) -> int:
     return int(taken.mean(0).argmax())
 
 
-def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], key: int) -> dict[str, Any]:
-    """Figure 2: t-SNE of states and of every action's key of one value; how near a key is to the states of its action."""
+def of_double_dqn(at: Experiment, tiny: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Figure 2d: what double DQN's last hidden layer makes of its own states, [N E], and the action[N] that it takes."""
+    import jax
+
+    from rljax_viz.runs import load_agent, record
+    from rljax_viz.store import Episodes
+    from rljax_viz.transforms import activations
+
+    agent = load_agent(train(at, main_game(at), "double-dqn", tiny=tiny))
+    folder = at.folder.parent / "recordings" / f"{agent.preset.env_id}-double-dqn-{agent.checkpoint}"
+    record(agent, folder, 1000, max_steps=64 if tiny else 1000, seed=3, epsilon=0.05, overwrite=True)
+    obs = np.asarray(Episodes(folder / "episodes.zarr").observations[:])
+
+    def one(state: Any) -> Any:
+        out, layers = activations(agent.f)(agent.params, state)
+        return layers["fc"], out.q.argmax()
+
+    embedding, action = jax.jit(lambda x: jax.lax.map(one, x, batch_size=32))(obs)
+    return np.asarray(embedding), np.asarray(action)
+
+
+def beside_alike(embedding: np.ndarray, action: np.ndarray, count: int = 10) -> tuple[float, float]:
+    """How many of the `count` nearest of each state of embedding[N E] take its action, and how many any states would."""
+    square = (embedding**2).sum(1)
+    distance = square[:, None] + square - 2 * embedding @ embedding.T
+    np.fill_diagonal(distance, np.inf)
+    near = np.argsort(distance, 1)[:, : min(count, len(action) - 1)]
+    often = np.bincount(action) / len(action)
+    return float((action[near] == action[:, None]).mean()), float((often**2).sum())
+
+
+def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], key: int, tiny: bool) -> dict[str, Any]:
+    """Figure 2: t-SNE of states and of every action's key of one value, and of double DQN's states.
+
+    Says how near a key is to the states of its action, and whether states lie beside those of the same action.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,20 +82,27 @@ def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], 
     points = np.concatenate([found["embedding"], keys[:, key]])
     flat = tsne(points, perplexity=min(75, len(points) // 4))
     states, marks = flat[: len(seen.action)], flat[len(seen.action) :]
-    figure = Figure((6.8, 5.4), layout="constrained")
+    other, taken = of_double_dqn(at, tiny)
+    figure = Figure((11, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
-    axis = figure.subplots()
+    axis, beside = figure.subplots(1, 2)
     for action, name in enumerate(agent.action_names):
         colour, mine = f"C{action}", seen.action == action
         axis.plot(*states[mine].T, ".", ms=4, alpha=0.5, color=colour, label=f"{mine.sum()} states with {name} as best")
     for action, name in enumerate(agent.action_names):
         axis.plot(*marks[action], "s", ms=11, mec="black", color=f"C{action}", label=f"key of {name}")
     axis.set(xticks=[], yticks=[], xlabel="t-SNE, first axis", ylabel="t-SNE, second axis")
-    axis.set_title(f"Embeddings of states, and the keys of value {values[key]:.1f}", fontsize=11)
+    axis.set_title(f"i-DQN: embeddings of states, and the keys of value {values[key]:.1f}", fontsize=11)
+    flat = tsne(other, perplexity=min(75, len(other) // 4))
+    for action in range(len(agent.action_names)):
+        beside.plot(*flat[taken == action].T, ".", ms=4, alpha=0.5, color=f"C{action}")
+    beside.set(xticks=[], yticks=[], xlabel="t-SNE, first axis")
+    beside.set_title("double DQN: its last hidden layer on its own states", fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False, markerscale=0.8)
     at.folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(at.folder / "figure2.png", dpi=110)
-    return similarity(found["embedding"], seen.action, keys[:, key])
+    told = similarity(found["embedding"], seen.action, keys[:, key])
+    return {**told, "beside": beside_alike(found["embedding"], seen.action), "double": beside_alike(other, taken)}
 
 
 def similarity(embedding: np.ndarray, action: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
@@ -133,8 +174,10 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     seen, found = watched(at, agent, 64 if tiny else 1000)
     key = favourite(found, seen)
     drawn = at.part("pictures", lambda: pictures(at, agent, seen, found, key))
-    near = at.part("plane", lambda: plane(at, agent, seen, found, key))
+    near = at.part("plane", lambda: plane(at, agent, seen, found, key, tiny))
     some = near["own"] is not None
+    chance = {of: near[of][1] for of in ("beside", "double")}
+    lift = {of: (near[of][0] - chance[of]) / max(1 - chance[of], 1e-9) for of in chance}
     claims = [
         judge(
             "Fig. 2",
@@ -143,6 +186,14 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
             f"mean dot product {near['own']:.2f} with its own, {near['others']:.2f} with other actions' states"
             if some
             else "one action is the best in every state",
+        ),
+        judge(
+            "Fig. 2d",
+            "double DQN's embeddings are harder to separate by action than i-DQN's",
+            lift["beside"] > lift["double"] if max(chance.values()) < 0.95 else None,
+            "of the ten nearest states, those that take the same action: "
+            + ", ".join(f"{label} {near[of][0]:.0%} ({near[of][1]:.0%} by chance)"
+                        for label, of in (("i-DQN", "beside"), ("double DQN", "double"))),
         ),
         judge(
             "Attention maps",

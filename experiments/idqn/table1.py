@@ -75,7 +75,8 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     for game in where:
         for label, algo in ALGORITHMS.items():
             at.say(f"{game}, {label}, {seeds} seeds")
-            runs.setdefault(game, {})[label] = train(at, game, algo, name="scores", tiny=tiny, seeds=seeds)
+            name = "scores" if seeds > 1 else ""  # of one seed it is the agent of the other figures
+            runs.setdefault(game, {})[label] = train(at, game, algo, name=name, tiny=tiny, seeds=seeds)
     found = {game: at.part(game, lambda g=game: scores(runs[g])) for game in where}
     seconds = at.part("cost", lambda: cost(runs[where[0]], 2 if tiny else 5))
     verdicts = [better(both["i-DQN"]["score"], both["DDQN"]["score"]) for both in found.values()]

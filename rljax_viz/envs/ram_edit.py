@@ -1,7 +1,7 @@
 """What would the agent have seen? Atari memory edited, and games replayed with an edit on the way. Extra `atari-ram`."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +14,15 @@ Edits = Mapping[int, int]
 
 class Replay(NamedTuple):
     """Of T actions, what was there BEFORE each of them: obs[T H W C], rgb[T 210 160 3], ram[T 128]; `reward[T]` is what it
-    brought, and `ended[T]` whether the game was over with it (nothing is played after that: the last rows repeat)."""
+    brought, and `ended[T]` whether the game was over with it (nothing is played after that: the last rows repeat).
+    `action[T]` is what was played."""
 
     obs: np.ndarray
     rgb: np.ndarray
     ram: np.ndarray
     reward: np.ndarray
     ended: np.ndarray
+    action: np.ndarray
 
 
 def edit_ram(ram: np.ndarray, edits: Edits) -> np.ndarray:
@@ -40,28 +42,41 @@ def edit_ram(ram: np.ndarray, edits: Edits) -> np.ndarray:
     return out
 
 
-def replay(preset: Preset, actions: Sequence[int], edits: Mapping[int, Edits] | None = None, seed: int = 0) -> Replay:
+def replay(
+    preset: Preset,
+    actions: Sequence[int],
+    edits: Mapping[int, Edits] | None = None,
+    seed: int = 0,
+    then: Callable[[np.ndarray], int] | None = None,
+    steps: int = 0,
+) -> Replay:
     """Plays `actions` from the start of a game, writing `edits[t]` to its memory before action t; needs ale-py.
 
+    Where `then` is given (obs[H W C] -> action), it plays on, up to `steps` actions in all: what would the agent have done?
     The same preset, actions and seed give the same game, so that two replays differ by the edits alone. An edit is in
     `ram[t]` at once, on the screen from the next frame on: a picture is drawn while the game runs.
-    Raises ImportError with the fix; ValueError for an edit at a step that there is not, or as `edit_ram` does.
+    Raises ImportError with the fix; ValueError for an edit at a step that there is not, or as `edit_ram` does, and for
+    fewer `steps` than actions, or steps that nothing plays.
     """
-    edits = dict(edits or {})
-    if outside := [t for t in edits if not 0 <= t < len(actions)]:
-        raise ValueError(f"edits at steps {outside}, but there are {len(actions)} actions: 0 to {len(actions) - 1}")
+    edits, given = dict(edits or {}), len(actions)
+    count = given if then is None and not steps else steps
+    if count < given or (then is None and count > given):
+        raise ValueError(f"{given} actions are given and {count} steps wanted: give steps of {given} or more, and `then`")
+    if outside := [t for t in edits if not 0 <= t < count]:
+        raise ValueError(f"edits at steps {outside}, but there are {count} actions: 0 to {count - 1}")
     pool = AlePool(dataclasses.replace(preset, life_loss=False), [seed])
     (game,), (obs, _) = pool.games, pool.reset()
     rows, reward, ended = [], 0.0, False
-    for t, action in enumerate(actions):
+    for t in range(count):
         if t in edits:
             changed = edit_ram(game.ale.getRAM(), edits[t])
             game.write({address: int(changed[address]) for address in edits[t]})
         seen = (np.moveaxis(obs[0], 0, -1), game.ale.getScreenRGB(), game.ale.getRAM())
+        action = int(actions[t] if t < given else then(seen[0]))  # type: ignore[misc]  # refused above where it is None
         if not ended:
             obs, (reward,), *_ = pool.step(np.array([action]))
             ended = game.done
         else:
             reward = 0.0
-        rows.append((*seen, np.float32(reward), ended))
+        rows.append((*seen, np.float32(reward), ended, np.int32(action)))
     return Replay(*(np.stack(column) for column in zip(*rows, strict=True)))

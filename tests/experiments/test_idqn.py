@@ -32,6 +32,25 @@ def test_a_key_is_compared_with_states_of_its_own_action_and_with_all_others():
     assert keys.similarity(embedding, np.zeros(3, int), np.eye(3, 2)) == {"own": None, "others": None}
 
 
+def test_states_that_lie_beside_those_of_the_same_action():
+    embedding = np.concatenate([np.random.default_rng(0).normal(size=(20, 3)) + 50 * k for k in (0, 1)])
+    halves = np.repeat([0, 1], 20)
+    assert keys.beside_alike(embedding, halves) == (1.0, 0.5)
+    mixed, chance = keys.beside_alike(embedding, np.tile([0, 1], 20))
+    assert chance == 0.5 and 0.3 < mixed < 0.6
+
+
+def test_weights_are_judged_where_scores_are_apart():
+    score = {name: {"score": 10.0} for name in attention.VARIANTS}
+    score |= {"reconstruction 5": {"score": 5.0}, "both 10": {"score": 15.0}, "Bellman 10": {"score": 9.0}}
+    told = [claim.verdict for claim in attention.sensitivity(score)]
+    assert told == ["beyond this scale", "reproduced", "not reproduced", "beyond this scale", "reproduced"]
+    score["exploration 0.1"] = {"score": 4.0}
+    assert attention.sensitivity(score)[-1].verdict == "not reproduced"
+    score["exploration 0.1"] = {"score": float("nan")}
+    assert attention.sensitivity(score)[-1].verdict == "beyond this scale"
+
+
 def test_the_surest_states_are_of_different_keys():
     weight = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     assert keys.surest(weight, Seen(np.zeros(4), np.array([0, 0, 0, 1]))) == [0, 2, 3]

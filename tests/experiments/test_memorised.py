@@ -40,12 +40,8 @@ def test_actions_are_alike_by_chance_as_often_as_they_occur():
     assert [x.tolist() for x in memorised.played(games)] == [[0, 2], [1]]
 
 
-def test_other_games_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="leave out --games atari"):
-        begin(memorised.main, tmp_path, "smoke", "command", "atari")
-
-
 @pytest.mark.long
-def test_the_experiment_runs(tmp_path):
-    begin(memorised.main, tmp_path / "memorised", "smoke", "command", tiny=True)
+@pytest.mark.parametrize("games", ["minatar", "atari"])
+def test_the_experiment_runs(tmp_path, games):
+    begin(memorised.main, tmp_path / "memorised", "smoke", "command", games, tiny=True)
     assert "beyond this scale" in (tmp_path / "memorised" / "report.md").read_text()

@@ -11,6 +11,7 @@
 import inspect
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from experiments.claims import Claim, Table, render
 Scale = Literal["smoke", "paper"]
 Games = Literal["minatar", "atari"]
 Tiny = Annotated[bool, tyro.conf.arg(help="next to no training and a handful of frames: only shows that it runs")]
+TINY = "A tiny run: it shows that the experiment runs. Its numbers mean nothing, so no claim is judged."
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,26 @@ class Experiment:
     """One run of one experiment: `scale`, the `folder` of its results, and the `command` that makes it again.
 
     `games` are those that agents learn at smoke scale: MinAtar's, or the real ones, of which a few 100,000 frames.
-    Everything in `folder` is written whole or not at all, so a killed experiment goes on where it was.
+    Everything in `folder` is written whole or not at all, so a killed experiment goes on where it was. A `tiny` run only
+    shows that the experiment runs: its report judges no claim.
     """
 
     scale: Scale
     folder: Path
     command: str
     games: Games = "minatar"
+    tiny: bool = False
 
     @property
     def smoke(self) -> bool:
         """Whether this is a setting of CPU minutes, not the paper's."""
         return self.scale == "smoke"
+
+    @property
+    def size(self) -> str:
+        """The scale in words: `smoke`, `smoke on atari`, `tiny smoke`, `paper`, ..."""
+        words = ("tiny" if self.tiny else "", self.scale, "on atari" if self.smoke and self.atari else "")
+        return " ".join(word for word in words if word)
 
     @property
     def atari(self) -> bool:
@@ -81,9 +91,13 @@ class Experiment:
         notes: Sequence[str] = (),
     ) -> Path:
         """Writes `report.md` and `report.json`: claims with verdicts and numbers, tables, pictures (names in the folder)."""
-        text = render(title, self.scale, self.command, self.seconds(), claims, tables, pictures, notes)
-        found = {"title": title, "scale": self.scale, "claims": [claim._asdict() for claim in claims],
-                 "tables": [table._asdict() for table in tables], "seconds": self.seconds()}  # fmt: skip
+        if self.tiny:
+            claims = [claim._replace(verdict="beyond this scale") for claim in claims]
+            notes = [TINY, *notes]
+        text = render(title, self.size, self.command, self.seconds(), claims, tables, pictures, notes)
+        found = {"title": title, "scale": self.size, "command": self.command, "claims": [claim._asdict() for claim in claims],
+                 "tables": [table._asdict() for table in tables], "pictures": list(pictures), "notes": list(notes),
+                 "seconds": self.seconds()}  # fmt: skip
         keep(self.folder / "report.json", json.dumps(found, indent=1, default=str))
         print(text)
         return keep(self.folder / "report.md", text)
@@ -116,7 +130,7 @@ def launch(main: Callable[..., Any], file: str) -> None:
         settle_process()
         short = scale == "smoke" and games == "atari"
         folder = out or Path("runs") / "experiments" / paper / ("smoke-atari" if short else scale) / name
-        told = f"python -m {module} --scale {scale}" + (" --games atari" if short else "")
+        told = as_typed(module, main, scale=scale, games=games, out=out, **options)
         with ended_plainly(module, "stopped: the same command goes on where it was"):
             begin(main, folder, scale, told, games, **options)
 
@@ -124,13 +138,25 @@ def launch(main: Callable[..., Any], file: str) -> None:
     tyro.cli(command, prog=f"python -m {module}", description=main.__globals__["__doc__"])
 
 
+def as_typed(module: str, main: Callable[..., Any], **options: Any) -> str:
+    """The command that gives `main` these options: the scale, and every other one that is not at its default."""
+    defaults = {"games": "minatar", "out": None}
+    defaults |= {name: parameter.default for name, parameter in inspect.signature(main).parameters.items()}
+    words = ["python", "-m", module]
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if name in defaults and value == defaults[name]:
+            continue
+        words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    return shlex.join(words)
+
+
 def begin(
     main: Callable[..., Any], folder: Path, scale: Scale, command: str, games: Games = "minatar", **options: Any
 ) -> Any:
     """`main` in `folder`; refuses a folder that holds results of another scale, of other games, or of a `tiny` run."""
-    at = Experiment(scale, folder, command, games)
-    size = scale + (" on atari" if at.smoke and at.atari else "")
-    mark, size = folder / "scale.json", f"tiny {size}" if options.get("tiny") else size
+    at = Experiment(scale, folder, command, games, bool(options.get("tiny")))
+    mark, size = folder / "scale.json", at.size
     have = json.loads(mark.read_text())["scale"] if mark.exists() else size
     if have != size:
         raise ValueError(f"{folder} holds results of scale {have}, this is {size}: give another --out, or remove it")

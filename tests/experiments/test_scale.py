@@ -1,6 +1,7 @@
 """The frame of all experiments: parts done once, reports, and command lines that answer."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from experiments import training
 from experiments.claims import Table, judge, render, shown
 from experiments.pictures import write_pictures
-from experiments.scale import Experiment, begin, launch
+from experiments.scale import Experiment, as_typed, begin, launch
 from experiments.training import last_games
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,37 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     assert end.value.code == 2
     assert capsys.readouterr().err == "experiments.experiments.test_scale: no such game: leave it out\n"
     kept = json.loads((tmp_path / "scale.json").read_text())
-    assert kept["scale"] == "smoke on atari" and kept["command"].endswith(".test_scale --scale smoke --games atari")
+    told = f"python -m experiments.experiments.test_scale --scale smoke --games atari --out {tmp_path}"
+    assert kept == {"scale": "smoke on atari", "command": told}
+
+
+def test_the_command_of_a_report_repeats_the_run(tmp_path, monkeypatch):
+    def main(at, *, gaze: Path | None = None, most_steps: int | None = None, film: bool = True, tiny: bool = False):
+        at.report("Title", [])
+
+    monkeypatch.setattr("rljax_viz.cli.settle_process", lambda: None)
+    out = tmp_path / "two words"
+    typed = ["--scale", "smoke", "--out", str(out), "--gaze", "people's", "--most-steps", "7", "--no-film", "--tiny"]
+    monkeypatch.setattr(sys, "argv", ["experiment", *typed])
+    launch(main, __file__)
+    command = json.loads((out / "report.json").read_text())["command"]
+    assert f"Command: `{command}`" in (out / "report.md").read_text()
+    assert shlex.split(command) == ["python", "-m", "experiments.experiments.test_scale", *typed]
+    assert as_typed("m", main, scale="paper", games="minatar", out=None, film=True) == "python -m m --scale paper"
+
+
+def test_a_tiny_run_judges_no_claim(tmp_path):
+    def main(at, *, tiny=False):
+        at.report("Title", [judge("s", "t", holds, "e") for holds in (True, False)], notes=["A note."])
+
+    for tiny in (True, False):
+        begin(main, tmp_path / str(tiny), "smoke", "command", tiny=tiny)
+    found = json.loads((tmp_path / "True" / "report.json").read_text())
+    assert [claim["verdict"] for claim in found["claims"]] == ["beyond this scale"] * 2 and found["scale"] == "tiny smoke"
+    text = (tmp_path / "True" / "report.md").read_text()
+    assert "Scale: tiny smoke" in text and "no claim is judged" in text and "A note." in text
+    text = (tmp_path / "False" / "report.md").read_text()
+    assert "1 reproduced, 1 not reproduced" in text and "tiny" not in text
 
 
 def test_the_report_counts_its_verdicts():

@@ -6,6 +6,10 @@ from typing import Any, Literal, NamedTuple
 Verdict = Literal["reproduced", "not reproduced", "beyond this scale"]
 
 
+#: two scores are alike where they differ by less than this share
+MARGIN = 0.25
+
+
 class Claim(NamedTuple):
     """One conclusion of a paper: `source` is its table, figure or section, `evidence` holds the numbers measured here."""
 
@@ -27,6 +31,47 @@ def judge(source: str, text: str, holds: bool | None, evidence: str) -> Claim:
     """A claim by whether it `holds` in what was measured; None where this scale cannot say."""
     verdict: Verdict = "beyond this scale" if holds is None else "reproduced" if holds else "not reproduced"
     return Claim(source, text, verdict, evidence)
+
+
+def difference(ours: Any, theirs: Any, level: float = 0.95) -> Any:
+    """Mean of ours[S games] above that of theirs[S' games], each game in units of their mean size: a `measure.Interval`.
+
+    Welch's interval, which knows that seeds are few: a bootstrap of four never leaves what the four scored. NaN where
+    nothing can be said: one seed, a score that is missing, a game in which they score nothing, seeds that all score the same.
+    """
+    import numpy as np
+    from scipy.stats import t
+
+    from rljax_viz.measure import Interval
+
+    unknown = Interval(float("nan"), float("nan"), float("nan"))
+    ours, theirs = (np.asarray(x, float).reshape(len(x), -1) for x in (ours, theirs))
+    unit = np.abs(theirs.mean(0))
+    if min(len(ours), len(theirs)) < 2 or not (unit > 0).all() or np.isnan(ours).any():
+        return unknown
+    both = [x / unit for x in (ours, theirs)]
+    parts = np.array([x.var(0, ddof=1) / len(x) / unit.size**2 for x in both])  # squared errors of the mean over games
+    freedom = np.array([[len(x) - 1] for x in both])
+    if not parts.any():
+        return unknown
+    middle, spread = float((both[0].mean(0) - both[1].mean(0)).mean()), parts.sum()
+    reach = float(t.ppf((1 + level) / 2, spread**2 / (parts**2 / freedom).sum()) * spread**0.5)
+    return Interval(middle, middle - reach, middle + reach)
+
+
+def settled(found: Any, kind: Literal["lower", "kept", "similar"]) -> bool | None:
+    """Whether a `difference` is what the paper says; None where its interval leaves that open.
+
+    lower: all of the interval is below 0; it is not where the interval holds no material loss (`MARGIN`).
+    kept: no material loss; similar: neither loss nor gain. It is not where all of the interval is beyond the margin.
+    """
+    if found.low != found.low:
+        return None
+    if kind == "lower":
+        return True if found.high < 0 else False if found.low > -MARGIN else None
+    if found.low > -MARGIN and (kind == "kept" or found.high < MARGIN):
+        return True
+    return False if found.high < -MARGIN or (kind == "similar" and found.low > MARGIN) else None
 
 
 def render(

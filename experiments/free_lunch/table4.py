@@ -60,6 +60,8 @@ def claims(people: dict[str, dict[str, Any]], things: dict[str, dict[str, list[f
         return [judge("Table 4, 4.3", every, None, beside), judge("Table 4, 4.3", winner, None, "no gaze given")]
     means = {game: {n: float(np.mean(v["nss"])) for n, v in networks.items()} for game, networks in people.items()}
     flat = [value for networks in means.values() for value in networks.values()]
+    if any(map(math.isnan, flat)):
+        return [judge("Table 4, 4.3", text, None, f"NSS is undefined for some model: {means}") for text in (every, winner)]
     best = {max(networks, key=networks.__getitem__) for networks in means.values()}
     return [
         judge("Table 4, 4.3", every, min(flat) > 0, f"NSS from {min(flat):.3f} to {max(flat):.3f} over {len(flat)} pairs"),

@@ -34,6 +34,7 @@ KINDS = {
 }
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
+GRADIENTS = ("gradient", "guided_backprop")
 CAMS = ("grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
 
 

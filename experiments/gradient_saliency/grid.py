@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.gradient_saliency.agents import CAMS, METHODS
+from experiments.gradient_saliency.agents import CAMS, GRADIENTS, METHODS
 
 
 class Cell(NamedTuple):
@@ -47,10 +47,16 @@ def table1(agent: Any) -> list[Cell]:
 
 
 def table2(agent: Any) -> list[Cell]:
-    """Guided backpropagation of every stream; Grad-CAM at every convolution."""
+    """Both gradients of every stream; the Grad-CAM family at every convolution, and of a critic at the first.
+
+    Figures 8, 9, 13-16, 27, 28 (streams), 33-41 (layers) and 49-78 (actor and critic).
+    """
     chosen, *_ = heads = streams(agent)
-    some = [Cell("guided_backprop", stream) for stream in heads]
-    return [*some, *(Cell(method, chosen, layer) for layer in convolutions(agent) for method in ("grad_cam", "g1_grad_cam"))]
+    layers = convolutions(agent)
+    some = [Cell(method, stream) for method in GRADIENTS for stream in heads]
+    some += [Cell(method, chosen, layer) for layer in layers for method in CAMS]
+    critic = chosen.startswith("logit") and "value" in heads
+    return [*some, *(Cell(method, "value", layers[0]) for method in CAMS if critic)]
 
 
 def frames_back(agent: Any) -> int:
@@ -87,14 +93,16 @@ def maps(agent: Any, cells: Sequence[Cell], seen: Seen) -> dict[Cell, np.ndarray
     """Raw maps [N h w] of every cell: of the frame in question, or at the layer's own resolution.
 
     An agent that remembers is shown all steps in order: its maps are by what it remembers of them, whoever played, and those
-    of past frames by windows within the game (zero where it had not begun).
+    of past frames by windows within the game (zero where it had not begun). All others are one program, which shares what
+    they have in common.
     """
     from rljax_viz.explain import METHODS as FACTORIES
-    from rljax_viz.explain import past_frames, record, scores
+    from rljax_viz.explain import explain_many, past_frames, record, scores
     from rljax_viz.runs.past import remembered, windowed
     from rljax_viz.sweeps import map_frames
 
     obs, found, channels = seen.obs, {}, seen.obs.shape[-1] // agent.preset.stack
+    together: dict[str, Any] = {}
     memory, _ = remembered(agent, obs, seen.begins)
     whole: dict[Cell, np.ndarray] = {}  # windows of all past frames, by the cell of the newest
     for cell in dict.fromkeys(cells):
@@ -116,9 +124,12 @@ def maps(agent: Any, cells: Sequence[Cell], seen: Seen) -> dict[Cell, np.ndarray
             map = explain(*given)
             return map if map.ndim == 2 else map[..., last - channels : last].sum(-1)
 
+        together[cell.label] = one
+    if together:
         rest = (seen.action,) if memory is None else (seen.action, memory)
-        found[cell] = np.asarray(map_frames(one, agent.params, obs, None, rest=rest))
-    return found
+        several = map_frames(explain_many(together), agent.params, obs, None, rest=rest)
+        found |= {cell: np.asarray(several[cell.label]) for cell in cells if cell.label in together}
+    return {cell: found[cell] for cell in cells}
 
 
 def upscaled(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -158,6 +169,12 @@ def nss(maps: np.ndarray, mask: np.ndarray) -> np.ndarray:
     from rljax_viz.measure import nss as one
 
     return np.asarray(jax.jit(jax.vmap(one))(np.abs(maps).astype(np.float32), mask.astype(np.float32)))
+
+
+def mean(values: np.ndarray) -> float:
+    """Of those that are known; NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def stable(values: np.ndarray, least: float = 1.0) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 
 from experiments.claims import Table, judge
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
 
 
@@ -76,6 +77,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     rows = [(k, *v.values()) for k, v in found.items()]
     table = Table("Guided backpropagation, as the authors' code shows it", ("agent", *next(iter(found.values()))), rows)
     at.report("Gradient saliency: normalisation over frames and over the video", claims, [table])
+    write_index(at)
 
 
 if __name__ == "__main__":

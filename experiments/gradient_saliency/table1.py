@@ -1,5 +1,6 @@
 """Table 1: six methods for every agent, as explorer pages and galleries, and what section 4 says of them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from experiments.claims import Claim, Table, judge
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, missing, recorded
+from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import over_video
 from experiments.scale import Experiment, Tiny, launch
 
@@ -16,24 +18,26 @@ CAPTION = (
 )
 
 
-def write_page(at: Experiment, name: str, game: str, folder: Path, agent: Any, maps: dict[Any, np.ndarray]) -> str:
-    """The explorer of one agent's recording, every cell a series. Its file name."""
-    from rljax_viz.report import MapSeries, write_explorer
-    from rljax_viz.runs.mapping import units
+def write_page(path: Path, folder: Path, series: Sequence[Any], title: str, more: Mapping[str, Any] | None = None) -> str:
+    """The explorer of the recording in `folder` with these `MapSeries`; `more` facts stand first. Its file name."""
+    from rljax_viz.report import write_explorer
     from rljax_viz.runs.page import action_names, facts, make_recording
     from rljax_viz.store import Episodes
 
     episodes = Episodes(folder / "episodes.zarr")
-    rows = np.arange(len(next(iter(maps.values()))))
-    series = [
-        MapSeries(cell.method + (f" of frame t-{cell.past}" if cell.past else ""), cell.score, values, cell.layer,
-                  units(cell.method, cell.score))
-        for cell, values in maps.items()
-    ]  # fmt: skip
-    path = at.folder / f"{game}-{name}.html"
+    rows = np.arange(len(series[0].values))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_explorer(path, make_recording(episodes, rows), series, title=f"{name} on {game}: Rosynski et al., tables 1-3",
-                   facts=facts(episodes), action_names=action_names(episodes))  # fmt: skip
+    write_explorer(path, make_recording(episodes, rows), series, title=title, facts={**(more or {}), **facts(episodes)},
+                   action_names=action_names(episodes))  # fmt: skip
+    return path.name
+
+
+def write_cells(path: Path, frame: np.ndarray, maps: dict[Any, np.ndarray], step: int, title: str) -> str:
+    """One moment of some cells, each map scaled by itself. Its file name."""
+    from rljax_viz.report import write_gallery
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_gallery(path, frame, {cell.label: values[step] for cell, values in maps.items()}, title=title)
     return path.name
 
 
@@ -62,14 +66,18 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         convolutions,
         features,
         maps,
+        mean,
         nss,
         seen_in,
         stable,
+        streams,
         table1,
         table2,
         table3,
         upscaled,
     )
+    from rljax_viz.report import MapSeries
+    from rljax_viz.runs.mapping import units
     from rljax_viz.runs.page import make_recording, shortly_before_a_loss
     from rljax_viz.store import Episodes
 
@@ -80,18 +88,31 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     obs, found = seen.obs, maps(agent, [*table1(agent), *table2(agent), *table3(agent)], seen)
     channels = obs.shape[-1] // agent.preset.stack
     step = shortly_before_a_loss(make_recording(episodes, np.arange(len(obs))))
-    newest, six = obs[..., -channels:], {cell: found[cell] for cell in table1(agent)}
-    page = write_page(at, name, game, folder, agent, found)
+    newest, six = obs[step][..., -channels:], {cell: found[cell] for cell in table1(agent)}
+    series = [
+        MapSeries(cell.method + (f" of frame t-{cell.past}" if cell.past else ""), cell.score, values, cell.layer,
+                  units(cell.method, cell.score))
+        for cell, values in found.items()
+    ]  # fmt: skip
+    page = write_page(at.folder / f"{game}-{name}.html", folder, series, f"{name} on {game}: Rosynski et al., tables 1-3")
+    title = f"{name} on {game}, step {step}"
     labels = {f"{cell.method} {cell.layer or ''}".strip(): values for cell, values in six.items()}
-    gallery = write_grid(at.folder / f"{game}-{name}.png", newest[step], labels, step, f"{name} on {game}, step {step}")
+    settings = {cell: found[cell] for cell in table2(agent)}
+    parts = {
+        "layers": {cell: values for cell, values in settings.items() if cell.layer and cell.score == streams(agent)[0]},
+        "streams": {cell: values for cell, values in settings.items() if not cell.layer or cell.score == "value"},
+    }
+    pictures = {"six methods": write_grid(at.folder / f"{game}-{name}.png", newest, labels, step, title)}
+    pictures |= {what: write_cells(at.folder / f"{game}-{name}-{what}.png", newest, cells, step, title)
+                 for what, cells in parts.items()}  # fmt: skip
     mask = features(obs, channels)
     scores = {cell.method: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in six.items()}
     shown = over_video(found[table1(agent)[1]])
     return {
-        "page": page, "gallery": gallery, "layer": convolutions(agent)[0],
-        "nss": {m: float(np.nanmean(v)) for m, v in scores.items()},
+        "page": page, "pictures": pictures, "cells": [cell.label for cell in found], "layer": convolutions(agent)[0],
+        "nss": {m: mean(v) for m, v in scores.items()},
         "stable": {m: stable(v) for m, v in scores.items()},
-        "inverted": {m: float((v[~np.isnan(v)] < 0).mean()) for m, v in scores.items()},
+        "inverted": {m: mean(v[~np.isnan(v)] < 0) for m, v in scores.items()},
         "empty": {cell.method: float((np.abs(v).max((1, 2)) == 0).mean()) for cell, v in six.items()},
         "strength": float(np.abs(shown).mean()),
     }  # fmt: skip
@@ -137,11 +158,13 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
                             ("inverted", "Share of frames with NSS below 0"), ("empty", "Share of empty maps"))
     ]  # fmt: skip
     pages = ", ".join(f"[{k}]({v['page']})" for k, v in found.items())
-    notes = [f"Explorer pages with every method, stream, layer and past frame: {pages}."]
+    notes = ["All agents, pages, pictures and reports: [index](../index.html)."]
+    notes += [f"Explorer pages with every method, stream, layer and past frame: {pages}."]
     if gone := missing(at):
         notes.append(f"Agents of the paper that are not here: {', '.join(gone)}.")
     at.report("Gradient saliency, Table 1: six methods, every agent", claims(found), tables,
-              [v["gallery"] for v in found.values()], notes)  # fmt: skip
+              [picture for v in found.values() for picture in v["pictures"].values()], notes)  # fmt: skip
+    write_index(at)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Table 2: the two streams by guided backpropagation, and Grad-CAM at every convolution."""
+"""Table 2: the two streams by both gradients, and the Grad-CAM family at every convolution."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.claims import Claim, Table, judge
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
 
 
@@ -21,6 +22,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         convolutions,
         features,
         maps,
+        mean,
         nss,
         seen_in,
         stable,
@@ -39,13 +41,18 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     heads = streams(agent)
     layers = convolutions(agent)
     own = own_figure(game, obs[..., -(obs.shape[-1] // agent.preset.stack) :])
+
+    def cam(cell: Any) -> dict[str, float]:
+        known = scores[cell][~np.isnan(scores[cell])]
+        return {"nss": mean(known), "stable": stable(known), "inverted": mean(known < 0)}
+
     return {
-        "streams": {cell.score: {"nss": float(np.nanmean(scores[cell])),
-                                 "own": None if own is None else share_on(values, own)}
-                    for cell, values in found.items() if cell.layer is None},
-        "layers": {layer: {cell.method: {"nss": float(np.nanmean(scores[cell])), "stable": stable(scores[cell]),
-                                         "inverted": float((scores[cell] < 0).mean())}
-                           for cell in found if cell.layer == layer} for layer in layers},
+        "streams": {score: {cell.method: {"nss": mean(scores[cell]), "own": None if own is None else share_on(values, own)}
+                            for cell, values in found.items() if cell.score == score and cell.layer is None}
+                    for score in heads},
+        "layers": {layer: {cell.method: cam(cell) for cell in found if cell.layer == layer and cell.score == heads[0]}
+                   for layer in layers},
+        "critic": {cell.method: cam(cell) for cell in found if cell.layer and cell.score == "value"},
         "action": heads[-1] if "advantage:chosen" in heads else heads[0],
     }  # fmt: skip
 
@@ -76,8 +83,8 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
 
     best = [layer(v, 0, "nss") == max(cams["grad_cam"]["nss"] for cams in v["layers"].values()) for v in deep.values()]
     inverted = [layer(v, -1, "inverted") > layer(v, 0, "inverted") for v in deep.values()]
-    own = {k: (v["streams"][v["action"]]["own"], v["streams"]["value"]["own"])
-           for k, v in found.items() if "value" in v["streams"] and v["streams"]["value"]["own"] is not None}  # fmt: skip
+    guided = {k: {score: one["guided_backprop"]["own"] for score, one in v["streams"].items()} for k, v in found.items()}
+    own = {k: (v[found[k]["action"]], v["value"]) for k, v in guided.items() if v.get("value") is not None}
     dueling = {k: pair for k, pair in own.items() if k.split()[0] in ("dddqn", "split-attention")}
     words = "share of strength on the paddle, advantage (or logit) against value: "
     words += "; ".join(f"{k}: {a:.3f} against {b:.3f}" for k, (a, b) in own.items())
@@ -96,17 +103,22 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     pairs = [(name, game) for name in available(at) for game in games_of(at, name)]
     found = {f"{name} on {game}": at.part(f"{game}-{name}", lambda n=name, g=game: compare(at, n, g, tiny))
              for name, game in pairs}  # fmt: skip
-    streams = [(k, s, v["streams"][s]["nss"], v["streams"][s]["own"]) for k, v in found.items() for s in v["streams"]]
+    streams = [
+        (k, score, method, one["nss"], one["own"])
+        for k, v in found.items() for score, methods in v["streams"].items() for method, one in methods.items()
+    ]  # fmt: skip
     layers = [
         (k, name, method, cam["nss"], cam["stable"], cam["inverted"])
-        for k, v in found.items() for name, cams in v["layers"].items() for method, cam in cams.items()
+        for k, v in found.items() for name, cams in [*v["layers"].items(), ("first, of the critic", v["critic"])]
+        for method, cam in cams.items()
     ]  # fmt: skip
     tables = [
-        Table("Guided backpropagation of the streams", ("agent", "score", "NSS", "share on the own figure"), streams),
+        Table("Gradients of the streams", ("agent", "score", "method", "NSS", "share on the own figure"), streams),
         Table("CAMs by layer", ("agent", "layer", "method", "NSS", "stable", "inverted"), layers),
     ]
     at.report("Gradient saliency, Table 2: streams and layers", claims(found), tables, (),
-              ["The maps themselves are in the explorer pages of table1."])  # fmt: skip
+              ["The maps themselves are in the explorer pages of table1: [index](../index.html)."])  # fmt: skip
+    write_index(at)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.claims import Claim, Table, judge
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.table1 import write_grid
 from experiments.scale import Experiment, Tiny, launch
 
@@ -57,7 +58,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         "feature": on(newest, mask), "ring": on(newest, ring(mask, inner, outer)), "past": past,
         "laplacian": float(np.corrcoef(_thirds(centre).ravel(), LAPLACIAN.ravel())[0, 1]), "around": centre.tolist(),
         "beside": float(_thirds(centre)[LAPLACIAN < 0].mean()),
-        "picture": picture,
+        "pictures": {"past frames": picture},
     }  # fmt: skip
 
 
@@ -101,8 +102,9 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         Table("Past frames", ("agent", "frame", "where it was then", "where it is now"), past),
     ]
     note = "Values are means of guided backpropagation on a region, divided by its mean strength everywhere."
-    pictures = [v["picture"] for v in found.values()]
+    pictures = [picture for v in found.values() for picture in v["pictures"].values()]
     at.report("Gradient saliency, Table 3: past frames and the negative ring", claims(found), tables, pictures, [note])
+    write_index(at)
 
 
 if __name__ == "__main__":

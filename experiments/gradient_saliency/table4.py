@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge
+from experiments.claims import Claim, Table, judge, shown
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, recorded, run_of
+from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import strengths
-from experiments.gradient_saliency.table1 import write_grid
+from experiments.gradient_saliency.table1 import write_grid, write_page
 from experiments.scale import Experiment, Tiny, launch
 
 
@@ -29,22 +30,24 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     """Every method's NSS on what moves, early and late; and the same for a network that has learned nothing."""
     import jax
 
-    from experiments.gradient_saliency.grid import features, maps, nss, seen_in, table1, upscaled
+    from experiments.gradient_saliency.grid import features, maps, mean, nss, seen_in, table1, upscaled
     from rljax_viz.store import Episodes
 
     update, early_return, late_return = early_update(at, name, game, tiny)
     late, early = (agent_of(at, name, game, at_update, tiny) for at_update in (None, update))
     keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(late.params))))
     shuffled = jax.tree.map(lambda x: jax.random.permutation(next(keys), x.ravel()).reshape(x.shape), late.params)
-    episodes = Episodes(recorded(at, name, game, 48 if tiny else 256, tiny) / "episodes.zarr")
+    folder = recorded(at, name, game, 48 if tiny else 256, tiny)
+    episodes = Episodes(folder / "episodes.zarr")
     seen = seen_in(episodes)
     obs = seen.obs
     mask = features(obs, obs.shape[-1] // late.preset.stack)
     found: dict[str, Any] = {"update": update, "returns": [early_return, late_return]}
+    pairs = {}
     for when, agent in (("early", early), ("late", late), ("shuffled", late._replace(params=shuffled))):
         some = maps(agent, table1(agent), seen)
         scores = {cell.method: nss(upscaled(values, obs.shape[1:3]), mask) for cell, values in some.items()}
-        found[when] = {method: float(np.nanmean(v)) if not np.isnan(v).all() else None for method, v in scores.items()}
+        found[when] = {method: None if np.isnan(v).all() else mean(v) for method, v in scores.items()}
         guided = some[table1(agent)[1]]
         found[when]["strength"] = float(strengths(guided).mean())
         found[when]["transition"] = float((np.minimum(guided.max((1, 2)), -guided.min((1, 2)))).mean())
@@ -53,12 +56,32 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
             step, newest = len(obs) // 2, obs[..., -(obs.shape[-1] // late.preset.stack) :]
             labels = {cell.method: values for cell, values in some.items()}
             title = f"{name} on {game} after {update} updates, step {step}"
-            found["picture"] = write_grid(at.folder / f"{game}-{name}-early.png", newest[step], labels, step, title)
+            picture = write_grid(at.folder / f"{game}-{name}-early.png", newest[step], labels, step, title)
+            found["pictures"] = {"early checkpoint": picture}
+        if when != "shuffled":
+            pairs[when] = some
         if when == "late":
             late_guided = guided
         if when == "shuffled":
             found["like shuffled"] = abs(alike(late_guided, guided))
+    title = f"{name} on {game}, early and trained: Rosynski et al., table 4"
+    more = {"early": f"after {update} updates, return {shown(early_return)}", "trained": f"return {shown(late_return)}"}
+    series = side_by_side(pairs["early"], pairs["late"])
+    found["page"] = write_page(at.folder / f"{game}-{name}.html", folder, series, title, more)
     return found
+
+
+def side_by_side(early: dict[Any, np.ndarray], late: dict[Any, np.ndarray]) -> list[Any]:
+    """`MapSeries` of every cell, that of the early network before that of the trained one."""
+    from rljax_viz.report import MapSeries
+    from rljax_viz.report.words import method_name, method_words
+    from rljax_viz.runs.mapping import units
+
+    return [
+        MapSeries(f"{method_name(cell.method)}, {when}", cell.score, some[cell], cell.layer, units(cell.method, cell.score),
+                  f"Of the {when} network. {method_words(cell.method, cell.score)}")
+        for cell in early for when, some in (("early", early), ("trained", late))
+    ]  # fmt: skip
 
 
 def edges(obs: np.ndarray, stack: int) -> np.ndarray:
@@ -124,7 +147,10 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     header = ("agent", "weights", *METHODS, "strength of guided", "correlation with edges")
     at.report("Gradient saliency, Table 4: a network that has hardly learned", claims(found),
               [Table("NSS on moving features, and guided backpropagation", header, rows)],
-              [v["picture"] for v in found.values()])  # fmt: skip
+              [picture for v in found.values() for picture in v["pictures"].values()],
+              ["Explorer pages of the early checkpoint beside the trained one, on the same frames: "
+               + ", ".join(f"[{k}]({v['page']})" for k, v in found.items()) + ". All pages: [index](../index.html)."])
+    write_index(at)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.claims import Claim, Table, judge
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
+from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
 
 
@@ -125,6 +126,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     rows = [(k, *v["alike"].values()) for k, v in found.items()]
     table = Table("Correlation of maps for different actions", ("agent", "grad_cam", "g1_grad_cam", "guided_backprop"), rows)
     at.report("Gradient saliency: what is differentiated", claims(found, dueling), [table])
+    write_index(at)
 
 
 if __name__ == "__main__":

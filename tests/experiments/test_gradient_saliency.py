@@ -1,12 +1,17 @@
 """Gradient saliency: its measures on arrays of known answer, and (long) the tiniest setting of every table."""
 
+import json
+import re
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.gradient_saliency import grid, normalisation, table1, table2, table3, table4, targets
-from experiments.scale import begin
+from experiments.claims import Table, judge
+from experiments.gradient_saliency import agents, entrance, grid, normalisation, table1, table2, table3, table4, targets
+from experiments.scale import Experiment, begin
 
 
 def test_normalisation_over_frames_hides_how_strong_a_frame_is():
@@ -95,6 +100,60 @@ def test_past_frames_of_an_agent_that_remembers():
     assert not found[cells[2]][6:11].any() and found[cells[2]][11].any()  # they begin with the game
 
 
+def agent_with(layers, remembers=False, **heads):
+    """What `grid` asks of an agent."""
+    from rljax_viz.networks import Output
+
+    tags = {name: jax.ShapeDtypeStruct((4, 4, 2), jnp.float32) for name in layers}
+    out = Output(**{name: jnp.zeros(shape) for name, shape in heads.items()})
+    preset = SimpleNamespace(stack=4)
+    return SimpleNamespace(f=lambda params, obs: out, params={}, obs_shape=(8, 8, 4), layers=tags, preset=preset,
+                           remembers=remembers)  # fmt: skip
+
+
+def test_the_paper_s_figures_are_cells_of_the_grid():
+    dueling = agent_with(("conv1", "conv2", "conv3"), q=(3,), value=(), advantage=(3,))
+    cells = {cell.label for cell in grid.table2(dueling)}
+    assert {f"{m} {s}" for m in agents.GRADIENTS for s in ("value", "advantage:chosen")} <= cells  # 8, 9, 13-16
+    assert {f"{m} q:chosen conv{n}" for m in agents.CAMS for n in (2, 3)} <= cells  # 33-40
+    assert not any("value conv" in label for label in cells)
+    actor_critic = agent_with(("conv1", "conv2"), logits=(3,), value=())
+    cells = {cell.label for cell in [*grid.table1(actor_critic), *grid.table2(actor_critic)]}
+    for score in ("logit:chosen", "value"):  # 49-78
+        assert {f"gradient {score}", f"guided_backprop {score}"} | {f"{m} {score} conv1" for m in agents.CAMS} <= cells
+
+
+def kept(folder, title, parts, **report):
+    (folder / "parts").mkdir(parents=True)
+    for name, value in parts.items():
+        (folder / "parts" / f"{name}.json").write_text(json.dumps({"seconds": 1, "value": value}))
+    claims = [judge("4.1", "maps < noise & more", True, "1 < 2")._asdict()]
+    table = Table("t", ("agent", "n"), [("a", 0.123456)])._asdict()
+    text = {"title": title, "scale": "smoke", "command": "c", "claims": claims, "tables": [table], **report}
+    (folder / "report.json").write_text(json.dumps(text))
+
+
+def test_one_page_leads_to_all_of_the_grid(tmp_path):
+    from PIL import Image
+
+    one = {"page": "Seaquest-v5-a3c-lstm.html", "pictures": {"layers": "a b.png"}, "cells": ["grad_cam value conv1 t-2"]}
+    early = {"page": "early.html", "update": 3, "returns": [float("nan"), 12.5]}
+    kept(tmp_path / "table1", "Gradient saliency, Table 1", {"Seaquest-v5-a3c-lstm": one, "untrained-dueling": {}})
+    kept(tmp_path / "table4", "Gradient saliency, Table 4", {"Seaquest-v5-a3c-lstm": early}, scale="tiny smoke")
+    kept(tmp_path / "other", "Another paper", {})
+    Image.new("RGB", (900, 300)).save(tmp_path / "table1" / "a b.png")
+    at = Experiment("smoke", tmp_path / "table4", "c")
+    text = entrance.write_index(at).read_text()
+    for word in ("table1/Seaquest-v5-a3c-lstm.html", "table1/a%20b.png", "table4/early.html", "table1/report.md", "conv1",
+                 "t-2", "data:image/webp;base64,", "A3C with LSTM", "after 3 updates, return - of 12.5", "0.1235",
+                 "1 reproduced", "maps &lt; noise &amp; more", "A tiny run"):  # fmt: skip
+        assert word in text, word
+    assert "Another paper" not in text and "<script" not in text and 'src="http' not in text
+    assert entrance.kind_and_game("Breakout-v5-ppo-atari") == ("ppo-atari", "Breakout-v5")
+    (tmp_path / "index.html").write_text("somebody's own")
+    assert entrance.write_index(at) is None and (tmp_path / "index.html").read_text() == "somebody's own"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("games", ["minatar", "atari"])
 def test_every_table_runs(tmp_path, games):
@@ -106,3 +165,10 @@ def test_every_table_runs(tmp_path, games):
     page = (tmp_path / "table1" / "Breakout-v5-ppo-atari.html").read_text()
     assert "guided_backprop of frame t-3" in page
     assert list((tmp_path / "table4").glob("*.png"))
+    index = (tmp_path / "index.html").read_text()
+    links = re.findall(r'href="((?!http)[^"]+)"', index)
+    made = [path for name in ("table1", "table4") for path in (tmp_path / name).glob("*.html")]
+    assert all((tmp_path / link).exists() for link in links) and len(made) > 2
+    assert {path.relative_to(tmp_path).as_posix() for path in made} <= set(links) and index.count("<img") > 2 * len(made)
+    early = next((tmp_path / "table4").glob("*.html")).read_text()
+    assert "Guided backprop, early" in early and "Guided backprop, trained" in early

@@ -29,9 +29,9 @@ a { color: var(--link); } .soft, figcaption, small { color: var(--soft); font-si
 article { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; margin: 0 0 14px; }
 .open { display: flex; flex-wrap: wrap; gap: 8px; margin: 10px 0; }
 .open a { border: 1px solid var(--link); border-radius: 8px; padding: 8px 12px; text-decoration: none; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; }
-figure { margin: 0; } img { display: block; width: 100%; height: 190px; object-fit: contain; background: #101318;
-  border-radius: 6px; border: 1px solid var(--line); }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px;
+  align-items: end; }
+figure { margin: 0; } img { display: block; width: 100%; height: auto; border-radius: 6px; border: 1px solid var(--line); }
 ul { padding-left: 20px; margin: 6px 0; } li { margin: 6px 0; } li small { display: block; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 8px 0; font-size: 14px; }
 dt { color: var(--soft); } dd { margin: 0; }
@@ -90,8 +90,8 @@ def page(found: Sequence[Result]) -> str:
         "<h1>Gradient saliency: the grid</h1>",
         f'<p>Rosynski et al. 2020, <a href="https://arxiv.org/abs/2012.01281">{PAPER}</a>: agents by methods, streams, '
         f'layers and past frames, and a network that has hardly learned. Scale: {escape(", ".join(scales))}.</p>', told,
-        '<p class="soft">In an explorer page choose a method, a score and a step; per frame and per video are its two '
-        "scalings. A picture opens in full.</p>",
+        '<p class="soft">In an explorer page choose a method, a score and a step. Its scale "step" is the normalisation '
+        'over a frame, "all" that over the video. A picture opens in full.</p>',
         "<h2>Agents</h2>", *(_agent(found, *key) for key in agents), "<h2>Reports</h2>", *map(_report, found),
         "</body>\n</html>\n",
     ])  # fmt: skip

@@ -103,11 +103,11 @@ def _agent(found: Sequence[Result], name: str, game: str) -> str:
     for one, value in have:
         if "page" in value:
             early = "update" in value
-            words = "early checkpoint beside the trained one" if early else "methods, streams, layers, past frames"
+            words = "early checkpoint beside the trained one" if early else ", ".join(_grid_of(value["cells"]))
             links.append(f'<a href="{_to(one, value["page"])}">Explorer: {words}</a>')
             if early:
                 first, last = map(shown, value["returns"])
-                facts["early checkpoint"] = f"after {value['update']} updates, return {first} of {last}"
+                facts["early checkpoint"] = f"after update {value['update']}, return {first} of {last}"
         if "cells" in value:
             facts = _grid_of(value["cells"]) | facts
         pictures += [_picture(one, words, file) for words, file in value.get("pictures", {}).items()]

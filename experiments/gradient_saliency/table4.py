@@ -65,7 +65,7 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
         if when == "shuffled":
             found["like shuffled"] = abs(alike(late_guided, guided))
     title = f"{name} on {game}, early and trained: Rosynski et al., table 4"
-    more = {"early": f"after {update} updates, return {shown(early_return)}", "trained": f"return {shown(late_return)}"}
+    more = {"early": f"after update {update}, return {shown(early_return)}", "trained": f"return {shown(late_return)}"}
     series = side_by_side(pairs["early"], pairs["late"])
     found["page"] = write_page(at.folder / f"{game}-{name}.html", folder, series, title, more)
     return found
@@ -78,7 +78,7 @@ def side_by_side(early: dict[Any, np.ndarray], late: dict[Any, np.ndarray]) -> l
     from rljax_viz.runs.mapping import units
 
     return [
-        MapSeries(f"{method_name(cell.method)}, {when}", cell.score, some[cell], cell.layer, units(cell.method, cell.score),
+        MapSeries(f"{when} {method_name(cell.method)}", cell.score, some[cell], cell.layer, units(cell.method, cell.score),
                   f"Of the {when} network. {method_words(cell.method, cell.score)}")
         for cell in early for when, some in (("early", early), ("trained", late))
     ]  # fmt: skip

@@ -145,7 +145,7 @@ def test_one_page_leads_to_all_of_the_grid(tmp_path):
     at = Experiment("smoke", tmp_path / "table4", "c")
     text = entrance.write_index(at).read_text()
     for word in ("table1/Seaquest-v5-a3c-lstm.html", "table1/a%20b.png", "table4/early.html", "table1/report.md", "conv1",
-                 "t-2", "data:image/webp;base64,", "A3C with LSTM", "after 3 updates, return - of 12.5", "0.1235",
+                 "t-2", "data:image/webp;base64,", "A3C with LSTM", "after update 3, return - of 12.5", "0.1235",
                  "1 reproduced", "maps &lt; noise &amp; more", "A tiny run"):  # fmt: skip
         assert word in text, word
     assert "Another paper" not in text and "<script" not in text and 'src="http' not in text
@@ -171,4 +171,4 @@ def test_every_table_runs(tmp_path, games):
     assert all((tmp_path / link).exists() for link in links) and len(made) > 2
     assert {path.relative_to(tmp_path).as_posix() for path in made} <= set(links) and index.count("<img") > 2 * len(made)
     early = next((tmp_path / "table4").glob("*.html")).read_text()
-    assert "Guided backprop, early" in early and "Guided backprop, trained" in early
+    assert "Early guided backprop" in early and "Trained guided backprop" in early

@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" $(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
 
 slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal $(TEST_ARGS)
 
 long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long $(TEST_ARGS)

@@ -23,6 +23,7 @@ FLAGS = [
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DRAWN = "document.body.dataset.drawn !== undefined"
+TIMEOUT = 60_000  # ms: of a busy machine
 
 
 def chromium() -> str:
@@ -66,7 +67,7 @@ def visit(browser):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: asked.url.startswith(("file:", "data:")) or complaints.append(asked.url))
         page.goto(path.as_uri() + at)
-        page.wait_for_function(expect, timeout=20_000)
+        page.wait_for_function(expect, timeout=TIMEOUT)
         return page
 
     go.expected = expected
@@ -78,7 +79,7 @@ def visit(browser):
 
 def settle(page) -> None:
     """Waits until the page shows its state: the mark is taken away by every change and comes with its picture."""
-    page.wait_for_function(DRAWN, timeout=20_000)
+    page.wait_for_function(DRAWN, timeout=TIMEOUT)
 
 
 def where(page) -> int:

@@ -15,8 +15,10 @@ from ..envs import Env
 from ..transforms import fast_convs
 from . import kfac
 from .advantages import gae
+from .heads import refuse_without_actor_critic
 from .ppo import masked_mean
 from .rollout import Episodes, Transition, rollout
+from .settings import check_settings
 from .train import Train
 
 
@@ -39,12 +41,14 @@ class ACKTR:
     value_coef: float = 0.5  #: weight of the squared error of the value
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_steps", "learning_rate", "max_kl", "damping", "inverse_every"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("discount", "gae_lambda", "decay", "momentum"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected between 0 and 1")
+        check_settings(
+            self,
+            counts=("steps", "num_steps", "inverse_every"),
+            positive=("learning_rate", "max_kl", "damping"),
+            not_negative=("entropy_coef", "value_coef"),
+            parts=("discount", "gae_lambda", "decay", "momentum"),
+            flags=("anneal",),
+        )
         for name in ("decay", "momentum"):
             if getattr(self, name) == 1:
                 raise ValueError(f"{name} is 1: nothing would ever be learned; expected less")
@@ -106,12 +110,14 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
     """`Train(init, update)` of `network` (a linen module of dense and convolutional layers, actor and critic) on `env`.
 
     Convolutions take the form that is fastest on this backend (`transforms.fast_convs`).
-    Raises ValueError where `config.steps` is less than one update, or for a network that K-FAC does not know.
+    Raises ValueError where `config.steps` is less than one update, for a network without logits and value, or one that K-FAC
+    does not know.
     """
     per_update = config.num_steps * env.num_envs
     num_updates = config.steps // per_update
     if num_updates < 1:
         raise ValueError(f"steps={config.steps} is less than one update: {config.num_steps} x {env.num_envs} steps")
+    refuse_without_actor_critic(network, env.obs_shape, "ACKTR")
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
     obs = jax.eval_shape(lambda key: env.reset(key)[1].obs[0], jax.random.key(0))
     layers = kfac.find_layers(network, jax.eval_shape(network.init, jax.random.key(0), obs), obs)

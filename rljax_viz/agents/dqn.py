@@ -2,7 +2,8 @@
 
 Double (van Hasselt et al. 2016, arXiv:1509.06461), n-step returns (Sutton & Barto, ch. 7), prioritised replay (Schaul et al.
 2016, arXiv:1511.05952); dueling (Wang et al. 2016, arXiv:1511.06581) is the network's affair. Differs: all games step
-together, so that `learn_every` counts steps of all of them.
+together, so that `learn_every` counts steps of all of them. A game cut short by its time limit counts as ended, as in the
+paper, though its true last observation (`Info.final_obs`) could be valued, as CleanRL does.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from ..envs import Env
 from ..transforms import fast_convs
 from .q_learning import Learner, QLearning, make_q_train
 from .replay import Batch
+from .settings import check_settings
 from .train import Train
 
 
@@ -33,9 +35,11 @@ class DQN(QLearning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("epsilon_start", "epsilon_end", "epsilon_fraction", "priority_alpha", "priority_beta"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected between 0 and 1")
+        check_settings(
+            self,
+            parts=("epsilon_start", "epsilon_end", "epsilon_fraction", "priority_alpha", "priority_beta"),
+            flags=("double", "prioritised"),
+        )
 
 
 #: Double Q-learning.
@@ -73,8 +77,13 @@ def make_train(config: DQN, env: Env, network: Any) -> Train:
     """`Train(init, update)` of `network` (a linen module with q: `init`, `apply` of one observation) on `env`.
 
     Convolutions take the form that is fastest on this backend (`transforms.fast_convs`).
-    Raises ValueError where `config` does not suit `env` (see `q_learning.pace`), or the network has no q.
+    Raises ValueError where `config` does not suit `env` (see `q_learning.pace`), or the network has no q, or is i-DQN's.
     """
+    if hasattr(network, "keys"):
+        raise ValueError(
+            f"{type(network).__name__} takes off a mean frame that only i-DQN finds: take --algo idqn, or a network that "
+            "fits DQN: nature-q, nature-dueling, minatar-q, minatar-dueling (--network)"
+        )
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
 
     def between(first: float, last: float, part: jax.Array) -> jax.Array:

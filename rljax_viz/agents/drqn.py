@@ -1,7 +1,8 @@
 """Deep recurrent Q-learning, Hausknecht & Stone 2015, arXiv:1507.06527: double Q-learning for networks that remember.
 
 Windows of steps are drawn from the memory ("bootstrapped random updates") and gone through from an empty LSTM; the first
-steps may only warm it up. Differs: double targets and dueling heads; an episode's end inside a window empties the LSTM.
+steps may only warm it up. Differs: double targets and dueling heads; an episode's end inside a window empties the LSTM. A
+game cut short by its time limit counts as ended: `Info.final_obs` is not valued.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ import optax
 from ..envs import Env
 from ..transforms import fast_convs
 from .dqn import act
-from .q_learning import QLearning, QMetrics, pace, refuse_without_q
+from .heads import refuse_without_q
+from .q_learning import QLearning, QMetrics, pace
 from .recurrent_ppo import Sequences, emptied, is_recurrent, over_time, zero_carry
 from .replay import Replay, Windows, add, cut, make_replay, refilled, sample_windows
 from .rollout import Episodes, ended_games
+from .settings import check_settings
 from .train import Train
 
 
@@ -34,9 +37,12 @@ class DRQN(QLearning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_settings(
+            self, counts=("window",), counts_or_0=("warm_up",), parts=("epsilon_start", "epsilon_end", "epsilon_fraction")
+        )
         if self.n_step != 1:
             raise ValueError(f"n_step is {self.n_step}; windows are learned from by one-step targets: n_step=1")
-        if not 0 <= self.warm_up < self.window - 1:
+        if self.warm_up >= self.window - 1:
             raise ValueError(f"a window of {self.window} steps, of which {self.warm_up} warm up, leaves none to learn from")
 
 
@@ -82,6 +88,7 @@ def make_train(config: DRQN, env: Env, network: Any) -> Train:
     """
     num_updates, apart, lessons = pace(config, env)
     stack, padding, games = env.preset.stack, env.preset.padding, env.num_envs
+    refuse_without_q(network, env.obs_shape, "DRQN")
     if not is_recurrent(network, env.obs_shape):
         raise ValueError(f"{type(network).__name__} remembers nothing; take --network drqn, or --algo dddqn")
     step = jax.vmap(fast_convs(network.apply), (None, 0, 0))
@@ -93,7 +100,6 @@ def make_train(config: DRQN, env: Env, network: Any) -> Train:
         env_state, timestep = env.reset(key_env)
         obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
         params = network.init(key_net, obs)
-        refuse_without_q(network, params, obs, "DRQN")
         frame = (*env.obs_shape[:-1], env.obs_shape[-1] // stack)
         replay = make_replay(max(config.replay_size // games, 2), games, frame, timestep.obs.dtype)
         target, opt_state = jax.tree.map(jnp.copy, params), optimizer.init(params)

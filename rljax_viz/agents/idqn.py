@@ -1,7 +1,9 @@
 """The interpretable DQN, Annasamy & Sycara 2019, arXiv:1809.05630: four losses, and exploration by uncertainty.
 
 Differs: FACTS I2 (the projection is right on any support), I3 (sign of the variance), I5 (the squared error is a sum over
-pixels), I6 (weights as printed in the paper), I7 (double-DQN target, Huber, logarithm in the cross entropy).
+pixels), I6 (weights as printed in the paper), I7 (double-DQN target, Huber, logarithm in the cross entropy), I8 (gradients
+are scaled down by their norm over all parameters, keys included; in the authors' code layer by layer, and never those of
+keys). A game cut short by its time limit counts as ended: `Info.final_obs` is not valued.
 """
 
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from ..envs import Env
 from ..transforms import fast_convs
 from .q_learning import Learner, QLearning, make_q_train
 from .replay import Batch
+from .settings import check_settings
 from .train import Train
 
 
@@ -35,15 +38,14 @@ class IDQN(QLearning):
     reconstruction: float = 0.05  #: lambda_3, weight of the reconstruction error
     diversity: float = 0.01  #: lambda_4, weight of the diversity error
     diversity_over: str = "batch"  #: "batch" as in the paper, "actions" as in the authors' code (FACTS I4)
-    kl: float = 0.0  #: beta of a VAE decoder
+    kl: float = 0.0  #: beta of a VAE decoder (an option of the network: --set decoder=vae); more than 0 only with one
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.diversity_over not in DIVERSITY:
             raise ValueError(f"diversity_over is {self.diversity_over!r}, expected one of {sorted(DIVERSITY)}")
-        for name in ("exploration", "bellman", "distributional", "reconstruction", "diversity", "kl"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        weights = ("bellman", "distributional", "reconstruction", "diversity", "kl")
+        check_settings(self, counts=("halve_every",), not_negative=("smallest_rate", "exploration", *weights))
 
 
 # ------------------------------------------------------------------------------------------------------- four losses
@@ -144,6 +146,12 @@ def make_train(config: IDQN, env: Env, network: Any) -> Train:
     """
     if not hasattr(network, "keys"):
         raise ValueError(f"{type(network).__name__} has no keys; i-DQN takes --network idqn or minatar-idqn")
+    decoder = getattr(network, "decoder", "ae")
+    if config.kl and decoder == "ae":
+        raise ValueError(
+            f"kl is {config.kl}, and the decoder is 'ae', an auto-encoder, which has nothing for it to weigh: take a VAE, "
+            "--set decoder=vae (or dense-vae), from Python networks.make(..., decoder=\"vae\"); or leave kl at 0"
+        )
     f = fast_convs(network.apply)
     policy = jax.vmap(f, (None, 0))
 
@@ -155,7 +163,7 @@ def make_train(config: IDQN, env: Env, network: Any) -> Train:
 
     def draws(key: jax.Array) -> Any:
         """The policy with noise in what a VAE decodes, Kingma & Welling 2014; None of an auto-encoder."""
-        if getattr(network, "decoder", "ae") == "ae":
+        if decoder == "ae":
             return None
         each = jax.vmap(lambda params, obs, key: f(params, obs, rngs={"noise": key}), (None, 0, 0))
         return lambda params, obs: each(params, obs, jax.random.split(key, len(obs)))

@@ -14,9 +14,11 @@ import optax
 from ..envs import Env
 from ..transforms import fast_convs
 from .advantages import gae
+from .heads import refuse_without_actor_critic
 from .minibatches import minibatches
 from .recurrent_ppo import is_recurrent, make_recurrent_train
 from .rollout import Episodes, Transition, rollout
+from .settings import check_settings
 from .train import Train
 
 
@@ -39,12 +41,14 @@ class PPO:
     normalize_advantages: bool = True  #: to mean 0 and deviation 1 in each minibatch
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_steps", "num_minibatches", "epochs", "learning_rate", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("discount", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected between 0 and 1")
+        check_settings(
+            self,
+            counts=("steps", "num_steps", "num_minibatches", "epochs"),
+            positive=("learning_rate", "max_grad_norm", *(() if self.clip is None else ("clip",))),
+            not_negative=("entropy_coef", "value_coef"),
+            parts=("discount", "gae_lambda"),
+            flags=("anneal", "normalize_advantages"),
+        )
 
 
 #: Synchronous advantage actor-critic, in Baselines' setting.
@@ -124,12 +128,14 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
 
     A network that remembers learns from whole sequences (`recurrent_ppo.py`). Convolutions take the form that is fastest
     on this backend (`transforms.fast_convs`).
-    Raises ValueError where `config.steps` is less than one update, or the batch does not divide.
+    Raises ValueError where `config.steps` is less than one update, the batch does not divide, or the network has not both
+    logits and value.
     """
     per_update = config.num_steps * env.num_envs
     num_updates = config.steps // per_update
     if num_updates < 1:
         raise ValueError(f"steps={config.steps} is less than one update: {config.num_steps} x {env.num_envs} steps")
+    refuse_without_actor_critic(network, env.obs_shape, "PPO")
     if is_recurrent(network, env.obs_shape):
         return make_recurrent_train(config, env, network, ppo_loss, Sample, Metrics)
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
@@ -148,14 +154,7 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
     def init(key: jax.Array) -> TrainState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
-        params = network.init(key_net, obs)
-        out = jax.eval_shape(network.apply, params, obs)
-        if out.logits is None or out.value is None:
-            raise ValueError(
-                f"{type(network).__name__} has no logits and value, and PPO learns both; take an actor-critic network, "
-                "or another algorithm: dqn, dddqn (--algo)"
-            )
+        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         return TrainState(params, optimizer.init(params), env_state, timestep, key, jnp.zeros((), jnp.int32))
 
     def update(state: TrainState) -> tuple[TrainState, Metrics]:

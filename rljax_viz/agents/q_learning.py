@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from ..envs import Env
+from .heads import heads, refuse_without_q
 from .priorities import Priorities, draw, importance, make_priorities, put
 from .replay import Batch, Replay, add, cut, make_replay, refilled, sample, transitions
 from .rollout import Episodes, ended_games
+from .settings import check_settings
 from .train import Train
 
 
@@ -33,14 +35,13 @@ class QLearning:
     n_step: int = 1  #: rewards summed before the value of what follows
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_steps", "replay_size", "learn_every", "batch_size", "target_every", "n_step"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name in ("learning_rate", "max_grad_norm", "adam_eps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        if not 0 <= self.discount <= 1:
-            raise ValueError(f"discount is {self.discount}, expected between 0 and 1")
+        check_settings(
+            self,
+            counts=("steps", "num_steps", "replay_size", "learn_every", "batch_size", "target_every", "n_step"),
+            counts_or_0=("learn_start",),
+            positive=("learning_rate", "max_grad_norm", "adam_eps"),
+            parts=("discount",),
+        )
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,11 @@ def pace(config: Any, env: Env) -> tuple[int, int, int]:
             "on a CPU take 200000 or less: --set replay_size=200000"
         )
     if config.learn_start > config.replay_size:
-        raise ValueError(f"learn_start={config.learn_start} steps do not fit into replay_size={config.replay_size}")
-    return updates, apart, lessons
-
-
-def refuse_without_q(network: Any, params: Any, obs: jax.Array, algo: str) -> None:
-    """Raises ValueError unless `network` answers with q; runs nothing."""
-    out = jax.eval_shape(network.apply, params, obs)
-    if out.q is None:
         raise ValueError(
-            f"{type(network).__name__} has no q-values, and {algo} learns them; take a network that has: nature-q, "
-            "nature-dueling, minatar-q, minatar-dueling (--network)"
+            f"learn_start={config.learn_start} steps do not fit into replay_size={config.replay_size}; begin sooner: "
+            f"--set learn_start={config.replay_size // 2}"
         )
+    return updates, apart, lessons
 
 
 def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: str) -> Train:
@@ -134,6 +128,9 @@ def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: st
             f"{type(network).__name__} looks at {window} frames, and the game is shown as {stack}: take --algo "
             f"split-attention, or envs.make({env.preset.env_id!r}, num_envs, stack={window})"
         )
+    refuse_without_q(network, env.obs_shape, algo)
+    if heads(network, env.obs_shape).carry is not None:
+        raise ValueError(f"{type(network).__name__} remembers, and {algo} does not learn that; take --algo drqn")
     slots = max(config.replay_size // games, 2)
     rate = learner.learning_rate or config.learning_rate
     optimizer = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(rate, eps=config.adam_eps))
@@ -141,11 +138,7 @@ def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: st
     def init(key: jax.Array) -> QState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
-        params = network.init(key_net, obs)
-        refuse_without_q(network, params, obs, algo)
-        if jax.eval_shape(network.apply, params, obs).carry is not None:
-            raise ValueError(f"{type(network).__name__} remembers, and {algo} does not learn that; take --algo drqn")
+        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         frame = (*env.obs_shape[:-1], env.obs_shape[-1] // stack)
         replay = make_replay(slots, games, frame, timestep.obs.dtype)
         priorities = None if learner.alpha is None else make_priorities(slots * games)

@@ -14,6 +14,7 @@ import optax
 from ..envs import Env
 from ..transforms import fast_convs
 from .advantages import gae
+from .heads import heads
 from .rollout import Transition, ended_games
 from .train import Train
 
@@ -39,8 +40,7 @@ class Sequences(NamedTuple):
 
 def is_recurrent(network: Any, obs_shape: tuple[int, ...]) -> bool:
     """Whether `network` hands on a carry; runs nothing."""
-    obs = jax.ShapeDtypeStruct(obs_shape, jnp.uint8)
-    return jax.eval_shape(network.init_with_output, jax.random.key(0), obs)[0].carry is not None
+    return heads(network, obs_shape).carry is not None
 
 
 def zero_carry(network: Any, params: Any, obs: Any, num_envs: int) -> Any:

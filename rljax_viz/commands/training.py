@@ -30,7 +30,10 @@ def train(
     discount: float | None = None,
     settings: Annotated[
         UseAppendAction[list[str]],
-        arg(name="set", metavar="KEY=VALUE", help="another setting of the algorithm; several times"),
+        arg(
+            name="set", metavar="KEY=VALUE",
+            help="another setting of the algorithm, or an option of its network (decoder=vae); several times",
+        ),
     ] = [],  # noqa: B006  (tyro copies it)
     dtype: Annotated[Literal["float32", "bfloat16"], arg(help="what the network computes in")] = "float32",
     checkpoint_every: Annotated[int, arg(help="updates between two checkpoints; 64 are about five minutes of Atari")] = 64,

@@ -7,6 +7,6 @@
 
 from rljax_viz.networks.idqn import decode, read_values
 from rljax_viz.networks.output import Output
-from rljax_viz.networks.registry import ATTENTION, MIXED, NAMES, RECURRENT, make
+from rljax_viz.networks.registry import ATTENTION, MIXED, NAMES, RECURRENT, make, options_of
 
-__all__ = ["ATTENTION", "MIXED", "NAMES", "RECURRENT", "Output", "decode", "make", "read_values"]
+__all__ = ["ATTENTION", "MIXED", "NAMES", "RECURRENT", "Output", "decode", "make", "options_of", "read_values"]

@@ -19,7 +19,8 @@ class A3C(nn.Module):
     carry is None; where None is given the memory is empty, as at the start of an episode. Tags `conv1 conv2 conv3 fc`, and
     `lstm` (tanh, signed). With `small` one 3x3 convolution of 16 features and 128 units, for MinAtar: tags `conv1 fc lstm`.
     Mnih et al. 2016, arXiv:1602.01783; sizes of Rosynski et al. 2020, arXiv:2012.01281 (FACTS R7). Differs: logits, not
-    probabilities, are the output (FACTS R6).
+    probabilities, are the output (FACTS R6). The paper shows A3C 3 frames, and gives no number for the A3C-LSTM: here it is
+    one, since the memory keeps what came before.
     Raises ValueError if `obs` is not [H W C] with sides of 36 or more (`small`: 3).
     """
 

@@ -48,9 +48,11 @@ class IDQN(nn.Module):
     `values[N]`, and `mean[H W C]`, the mean frame that is taken off (0 until the learner sets it).
     Annasamy & Sycara 2019, eq. 1, arXiv:1809.05630. Differs: FACTS I1 (values="even", evenly spaced from `low` to `high`, is
     what the published figures show; "random" draws them once, as printed), I3 (the uncertainty's sign), I8 (keys N(0, 0.1) as
-    printed). A VAE's keys look at the mean; its noise is drawn where `rngs={"noise": key}` is given. The paper gives no
-    sizes for the dense VAE: one layer of 512 units more.
-    Raises ValueError if `obs` is not [H W C], or for an unknown `decoder` or `values`.
+    printed; convolutions begin orthogonal times sqrt(2), transposed ones as flax has it (LeCun), where the authors' code
+    takes Xavier's). A VAE's keys look at the mean; its noise is drawn where `rngs={"noise": key}` is given. The paper gives
+    no sizes for the dense VAE: one layer of 512 units more.
+    Raises ValueError if `obs` is not [H W C], for an unknown `decoder` or `values`, fewer than two keys, or `low` not below
+    `high`.
     """
 
     num_actions: int
@@ -71,11 +73,7 @@ class IDQN(nn.Module):
     def __call__(self, obs: jax.Array) -> Output:
         name = "minatar-idqn" if self.small else "idqn"
         check_frames(obs, 3 if self.small else 36, name)
-        if self.decoder not in DECODERS or self.values not in ("even", "random"):
-            raise ValueError(
-                f"{name} has decoder={self.decoder!r} and values={self.values!r}; decoders are {', '.join(DECODERS)}, "
-                "values are even or random"
-            )
+        self._check(name)
         mean = self.variable("constants", "mean", jnp.zeros, obs.shape, jnp.float32).value
         values = self.variable("constants", "values", self._draw_values).value
         x = ((obs.astype(jnp.float32) - mean) / 255.0).astype(self.dtype)
@@ -96,6 +94,20 @@ class IDQN(nn.Module):
         return Output(
             q=q, uncertainty=uncertainty, weights=weights, embedding=h, reconstruction=image, log_variance=log_variance
         )
+
+    def _check(self, name: str) -> None:
+        if self.decoder not in DECODERS or self.values not in ("even", "random"):
+            raise ValueError(
+                f"{name} has decoder={self.decoder!r} and values={self.values!r}; decoders are {', '.join(DECODERS)}, "
+                "values are even or random"
+            )
+        if not isinstance(self.keys, (int, np.integer)) or self.keys < 2:
+            raise ValueError(f"{name} has keys={self.keys!r}, a number of keys for each action: expected 2 or more, whole")
+        if not self.low < self.high:
+            raise ValueError(
+                f"{name} has low={self.low} and high={self.high}: its values lie between them, so that low must be less, "
+                "e.g. low=-25, high=25"
+            )
 
     def _draw_values(self) -> jax.Array:
         if self.values == "even":

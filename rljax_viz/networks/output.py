@@ -9,8 +9,9 @@ class Output(NamedTuple):
     """The heads of an agent for ONE observation; None where it has none.
 
     q[A], value[], advantage[A], logits[A], attention[h w], action[] int32, carry (any tree). `q`, `value` and
-    `advantage` are in units of return; where all three are given, `q = value + advantage` exactly. `action` is the one
-    that was taken, set by `record` and not by a network. Read it by name: fields may be added behind the last one.
+    `advantage` are in units of return; where all three are given, `q = value + advantage` exactly, but for networks with a
+    layer between the streams and q (`networks.MIXED`: split attention). `action` is the one that was taken, set by `record`
+    and not by a network. Read it by name: fields may be added behind the last one.
     """
 
     q: jax.Array | None = None

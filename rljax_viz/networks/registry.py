@@ -96,14 +96,10 @@ def make(name: str, num_actions: int, **options: Any) -> nn.Module:
     `dtype`, what the hidden layers compute in, "float32" (default) or "bfloat16"; parameters stay float32.
     Raises ValueError for an unknown name, a bad `num_actions` or dtype; TypeError for an unknown option.
     """
-    if name not in _NETWORKS:
-        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.3)
-        hint = f" Did you mean networks.make({near[0]!r}, {num_actions!r})?" if near else ""
-        raise ValueError(f"no network is called {name!r}; there are {', '.join(NAMES)}.{hint}")
+    known = options_of(name)
     if isinstance(num_actions, bool) or not isinstance(num_actions, (int, np.integer)) or num_actions < 1:
         raise ValueError(f"num_actions is a positive int, got {num_actions!r}; the environment has env.num_actions.")
     network, fixed = _NETWORKS[name]
-    known = [option for option in _options(network) if option not in fixed]
     unknown = sorted(options.keys() - known)
     if unknown:
         raise TypeError(f"{name} has no option {', '.join(map(repr, unknown))}; its options are {', '.join(known)}.")
@@ -112,9 +108,15 @@ def make(name: str, num_actions: int, **options: Any) -> nn.Module:
     return network(num_actions=int(num_actions), **fixed, **options)
 
 
-def _options(network: type[nn.Module]) -> tuple[str, ...]:
-    """Its dataclass fields, without those that every linen module has."""
-    return tuple(f.name for f in dataclasses.fields(network) if f.name not in ("num_actions", "parent", "name"))
+def options_of(name: str) -> tuple[str, ...]:
+    """What `make(name, num_actions, **options)` takes as options. Raises ValueError for an unknown name."""
+    if name not in _NETWORKS:
+        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.3)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(NAMES)}.{hint}")
+    network, fixed = _NETWORKS[name]
+    settled = {"num_actions", "parent", "name", *fixed}
+    return tuple(f.name for f in dataclasses.fields(network) if f.name not in settled)
 
 
 def _dtype(dtype: Any) -> jnp.dtype:

@@ -9,6 +9,7 @@ from typing import Any
 from .. import __version__
 from ..agents import find_algorithm
 from ..envs import Env, Preset, default_preset, door_of, make, make_preset
+from ..networks import options_of
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,27 @@ def make_config(
     network_options: dict[str, Any] | None = None,
     **algorithm: Any,
 ) -> RunConfig:
-    """A `RunConfig` from names, with the defaults of its environment; `algorithm` holds changes of the algorithm's fields.
+    """A `RunConfig` from names, with the defaults of its environment; `algorithm` holds changes of the algorithm's fields, or
+    where it has none of that name, options of the network.
 
-    Raises ValueError for an unknown algorithm or setting.
+    Raises ValueError for an unknown algorithm, network or setting, or a network that the algorithm cannot have.
     """
     entry, kind = find_algorithm(algo), kind_of(env_id)
     fields = entry.settings.get(kind, {}) | {name: value for name, value in algorithm.items() if value is not None}
-    known = {f.name for f in dataclasses.fields(entry.config)}
-    if unknown := sorted(set(fields) - known):
-        raise ValueError(f"{algo} has no setting {unknown}; it has {sorted(known)}")
+    network = network or default_network(env_id, algo)
+    known, options = {f.name for f in dataclasses.fields(entry.config)}, set(options_of(network))
+    entry.check_network(algo, network)
+    if unknown := sorted(set(fields) - known - options):
+        raise ValueError(
+            f"{algo} has no setting {unknown}; it has {sorted(known)}, and its network {network} has {sorted(options)}"
+        )
+    of_network = {name: value for name, value in fields.items() if name not in known}
     return RunConfig(
         preset=make_preset(preset or default_preset(env_id), env_id, **entry.views.get(kind, {})),
         algo=algo,
-        algorithm=dataclasses.replace(entry.config, **fields),
-        network=network or default_network(env_id, algo),
-        network_options=network_options or {},
+        algorithm=dataclasses.replace(entry.config, **{k: v for k, v in fields.items() if k in known}),
+        network=network,
+        network_options={**(network_options or {}), **of_network},
         num_envs=num_envs or entry.num_envs.get(kind, 8),
         seed=seed,
         seeds=seeds,

@@ -1,6 +1,7 @@
 """A training on disk: the loop around `Train(init, update)` that can be watched, stopped, killed and taken up again."""
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from .metrics import MetricsLog, as_row
 from .ring import make_ring
 
 SEED = "seed"  # the axis of devices over which seeds are spread
+#: bytes of frames that the memories of all seeds may take on a CPU: 200,000 frames of Procgen, the largest there are
+LARGEST_REPLAY = 200_000 * 64 * 64 * 3
 
 
 class Progress(NamedTuple):
@@ -55,6 +58,7 @@ def make_loop(config: RunConfig) -> Loop:
     program instead, which costs less (`benchmarks/seeds.py`). Such games are spread over the devices that there are.
     """
     env = config.env()
+    check_replay(config, env.obs_shape)
     network = make_network(config.network, env.num_actions, **config.network_options)
     algorithm: Train = find_algorithm(config.algo).make_train(config.algorithm, env, network)
     keys = jax.vmap(jax.random.key)(config.seed + np.arange(config.seeds))
@@ -81,6 +85,23 @@ def make_loop(config: RunConfig) -> Loop:
         lambda: init(keys), begin_games, update, algorithm.num_updates, algorithm.steps_per_update, algorithm.games,
         algorithm.ring,
     )  # fmt: skip
+
+
+def check_replay(config: RunConfig, obs_shape: tuple[int, ...]) -> None:
+    """Raises ValueError where the replay memories of all seeds together are more than a machine without a GPU should hold.
+
+    How large one agent's may be is the algorithm's to say.
+    """
+    size = getattr(config.algorithm, "replay_size", 0)
+    frame = math.prod(obs_shape) // config.preset.stack
+    total = config.seeds * size * frame
+    if total > LARGEST_REPLAY and jax.default_backend() == "cpu":
+        fits = LARGEST_REPLAY // (config.seeds * frame)
+        raise ValueError(
+            f"{config.seeds} seeds x replay_size={size} frames of {frame} bytes are {total / 1e9:.1f} GB, and would fill "
+            f"this machine's memory and every checkpoint's disk; on a CPU take {LARGEST_REPLAY / 1e9:.1f} GB or less over "
+            f"all seeds: --set replay_size={fits // 1000 * 1000 or fits}, or fewer --seeds"
+        )
 
 
 def share_cores(config: RunConfig) -> None:
@@ -142,8 +163,8 @@ def train_run(
             raise ValueError(f"{out} holds a run with other settings ({', '.join(differ)}); resume it by its own")
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out} holds a run already: go on with --resume {out}, or give another --out")
+    loop = make_loop(config)  # what does not fit is refused before there is a run
     config.save(out)
-    loop = make_loop(config)
     keep_period = config.checkpoint_every * max(1, loop.num_updates // (10 * config.checkpoint_every))
     checkpoints = Checkpoints(out, keep_period=keep_period, leave_out=loop.apart)
     state, first = loop.init(), 0

@@ -9,6 +9,7 @@ import pytest
 
 from rljax_viz.agents import ACKTR, find_algorithm, train
 from rljax_viz.agents.acktr import make_train
+from tests.agents.test_dqn import TinyQ
 from tests.agents.test_ppo import COLOURS
 from tests.agents.toys import Tiny, contextual_bandit, late_reset, two_steps
 
@@ -60,6 +61,7 @@ def test_seeds_are_a_vmap():
     [
         ({"max_kl": 0.0}, "max_kl is 0.0, expected more than 0"),
         ({"decay": 2.0}, "decay is 2.0, expected between 0 and 1"),
+        ({"value_coef": -1.0}, "value_coef is -1.0, expected 0 or more"),
         ({"momentum": 1.0}, "momentum is 1: nothing would ever be learned"),
     ],
 )
@@ -72,4 +74,6 @@ def test_it_stands_in_the_registry_and_refuses_less_than_one_update():
     entry = find_algorithm("acktr")
     with pytest.raises(ValueError, match="steps=100 is less than one update: 20 x 8"):
         entry.make_train(dataclasses.replace(entry.config, steps=100), contextual_bandit(8), Tiny(2))
+    with pytest.raises(ValueError, match="TinyQ has no logits and value, and ACKTR learns both"):
+        entry.make_train(entry.config, contextual_bandit(8), TinyQ(2))
     assert jnp.isclose(entry.config.learning_rate, 0.25)

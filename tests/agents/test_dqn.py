@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from rljax_viz import networks
 from rljax_viz.agents import ALGORITHMS, DQN, Batch, act, td_target, train
 from rljax_viz.agents.dqn import dqn_loss, make_train
 from rljax_viz.networks import Output
 
-from .toys import Tiny, contextual_bandit, late_reset, two_steps
+from .toys import Tiny, TinyMemory, contextual_bandit, late_reset, two_steps
 
 QUICK = DQN(
     steps=16 * 16 * 40, num_steps=16, replay_size=16 * 64, learn_start=64, learn_every=4, batch_size=32, learning_rate=5e-3,
@@ -129,7 +130,10 @@ def test_networks_without_what_is_learned_are_refused():
     from rljax_viz.agents import make_train as make_ppo
 
     with pytest.raises(ValueError, match="Tiny has no q-values"):
-        jax.eval_shape(make_train(QUICK, contextual_bandit(), Tiny(2)).init, jax.random.key(0))
+        make_train(QUICK, contextual_bandit(), Tiny(2))
+    with pytest.raises(ValueError, match="TinyMemory remembers, and DQN does not learn that; take --algo drqn"):
+        make_train(QUICK, contextual_bandit(), TinyMemory(2, q=True))
+    with pytest.raises(ValueError, match=r"takes off a mean frame that only i-DQN finds: .*nature-q"):
+        make_train(QUICK, contextual_bandit(), networks.make("minatar-idqn", 2))
     with pytest.raises(ValueError, match="TinyQ has no logits and value"):
-        ppo = dataclasses.replace(ALGORITHMS["ppo"].config, steps=10**6)
-        jax.eval_shape(make_ppo(ppo, contextual_bandit(), TinyQ(2)).init, jax.random.key(0))
+        make_ppo(dataclasses.replace(ALGORITHMS["ppo"].config, steps=10**6), contextual_bandit(), TinyQ(2))

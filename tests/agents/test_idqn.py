@@ -156,3 +156,5 @@ def test_wrong_settings_and_networks_are_refused():
         IDQN(kl=-1)
     with pytest.raises(ValueError, match="TinyQ has no keys"):
         make_train(IDQN(), contextual_bandit(), TinyQ(2))
+    with pytest.raises(ValueError, match=r"kl is 0\.01, and the decoder is 'ae'.*--set decoder=vae"):
+        make_train(IDQN(kl=0.01), contextual_bandit(), networks.make("minatar-idqn", 2))

@@ -15,6 +15,7 @@ from rljax_viz.agents.drqn import DRQN
 from rljax_viz.agents.drqn import make_train as make_drqn
 from rljax_viz.agents.recurrent_ppo import Sequences, is_recurrent, over_time
 from rljax_viz.envs import stacked
+from rljax_viz.networks.drqn import DRQN as RecurrentQ
 from rljax_viz.networks.drqn import SplitAttention
 
 from .test_dqn import QUICK as DQN
@@ -49,6 +50,24 @@ def test_without_a_memory_it_is_lost():
 def test_drqn_keeps_the_cue():
     found, state = late_return(make_drqn(WINDOWS, remember_cue(), TinyMemory(2, q=True)))
     assert found > 0.9 and state.replay.count == 16 * 100
+
+
+class Recurrent(nn.Module):
+    """The small DRQN, or DARQN where it `attends`, over the toy, enlarged to what its convolution takes."""
+
+    num_actions: int
+    attends: bool
+
+    @nn.compact
+    def __call__(self, obs, carry=None):
+        return RecurrentQ(self.num_actions, self.attends, small=True)(obs.repeat(2, 0).repeat(2, 1), carry)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attends", [False, True], ids=["drqn", "darqn"])
+def test_the_recurrent_networks_keep_the_cue(attends):
+    config = dataclasses.replace(WINDOWS, steps=16 * 16 * 40, learn_every=16, learning_rate=3e-3)
+    assert late_return(make_drqn(config, remember_cue(), Recurrent(2, attends)))[0] > 0.9  # who forgets gets 1/2
 
 
 class Window(nn.Module):
@@ -113,6 +132,8 @@ def test_what_does_not_fit_is_refused():
         make_train(dataclasses.replace(QUICK, num_minibatches=3), remember_cue(), TinyMemory(2))
     with pytest.raises(ValueError, match="TinyQ remembers nothing"):
         make_drqn(WINDOWS, remember_cue(), TinyQ(2))
+    with pytest.raises(ValueError, match="TinyMemory has no logits and value, and PPO learns both"):
+        make_train(SLOWER, remember_cue(), TinyMemory(2, q=True))
     with pytest.raises(ValueError, match="leaves none to learn from"):
         DRQN(window=3, warm_up=2)
     with pytest.raises(ValueError, match="n_step=1"):

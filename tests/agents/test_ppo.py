@@ -106,7 +106,7 @@ def test_the_loss_is_the_papers():
 
 @pytest.mark.parametrize(
     "changes, message",
-    [({"epochs": 0}, "epochs is 0, expected more than 0"), ({"discount": 1.5}, "discount is 1.5, expected between 0 and 1")],
+    [({"epochs": 0}, "epochs is 0, expected 1 or more"), ({"discount": 1.5}, "discount is 1.5, expected between 0 and 1")],
 )
 def test_settings_without_meaning_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -267,7 +267,7 @@ def test_batches_and_small_frames_are_refused():
 
 
 def test_bad_names_options_and_numbers_are_refused():
-    with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-q, .*Did you mean .*'nature', 4"):
+    with pytest.raises(ValueError, match=r"'natur'; there are nature, nature-q, .*Did you mean 'nature'"):
         networks.make("natur", 4)
     with pytest.raises(ValueError, match=r"'zzz'; there are nature, nature-q, nature-dueling, minatar, minatar-q, "):
         networks.make("zzz", 4)
@@ -279,6 +279,10 @@ def test_bad_names_options_and_numbers_are_refused():
         networks.make("nature", 4, dtype="float16")
     with pytest.raises(ValueError, match="got dtype='wide'"):
         networks.make("nature", 4, dtype="wide")
+    assert networks.options_of("minatar-idqn") == ("keys", "low", "high", "values", "decoder", "dtype")
+    for options, match in (({"keys": 1}, "keys=1, .*2 or more"), ({"low": 2.0, "high": 2.0}, "low must be less")):
+        with pytest.raises(ValueError, match=match):
+            made("minatar-idqn", (10, 10, 4), **options)
     for wrong in (0, -1, 2.0, True, "4"):
         with pytest.raises(ValueError, match=r"positive int.*env\.num_actions"):
             networks.make("nature", wrong)

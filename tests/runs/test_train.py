@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rljax_viz.runs import Checkpoints, RunConfig, make_config, make_loop, read_metrics, train_run
+from rljax_viz.runs.train import check_replay
 from tests.runs.conftest import TINY
 
 
@@ -44,6 +45,20 @@ def test_resuming_equals_never_stopping_bit_for_bit(trained, tmp_path):
     assert read_metrics(stopped) == read_metrics(trained)
 
 
+@pytest.mark.slow
+def test_seeds_with_a_memory_resume_bit_for_bit(tmp_path):
+    config = make_config(
+        "Breakout-MinAtar", "dddqn", seeds=2, num_envs=4, num_steps=32, steps=4 * 32 * 6, checkpoint_every=2, replay_size=300,
+        learn_start=128, learn_every=8, batch_size=8, prioritised=True, n_step=2,
+    )  # fmt: skip
+    whole = train_run(config, tmp_path / "whole")
+    stopped = train_run(config, tmp_path / "stopped", max_updates=4)  # the memory has wrapped by then
+    train_run(config, stopped, resume=True)
+    for a, b in zip(leaves(whole, config), leaves(stopped, config), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert read_metrics(stopped) == read_metrics(whole) and all(loss > 0 for loss in read_metrics(whole)[-1]["loss"])
+
+
 def test_an_existing_run_is_not_overwritten(trained):
     with pytest.raises(FileExistsError, match="go on with --resume"):
         train_run(RunConfig.load(trained), trained)
@@ -72,6 +87,52 @@ def test_unknown_names_are_refused():
         make_config("Breakout-MinAtar", "dqm")
     with pytest.raises(ValueError, match=r"no setting \['lr'\]"):
         make_config("Breakout-MinAtar", lr=1)
+    with pytest.raises(ValueError, match=r"idqn has no setting \['code'\]; .*'kl'.*network minatar-idqn has \['decoder', "):
+        make_config("Breakout-MinAtar", "idqn", code="vae")
+    with pytest.raises(ValueError, match="no network is called 'minatr'"):
+        make_config("Breakout-MinAtar", network="minatr")
+
+
+def test_settings_that_an_algorithm_has_not_go_to_its_network():
+    config = make_config("Breakout-MinAtar", "idqn", kl=0.01, decoder="vae", values="random", network_options={"keys": 8})
+    assert config.algorithm.kl == 0.01 and config.network == "minatar-idqn"
+    assert config.network_options == {"keys": 8, "decoder": "vae", "values": "random"}
+
+
+@pytest.mark.parametrize(
+    ("algo", "network", "fitting"),
+    [
+        ("dddqn", "minatar-q", "minatar-dueling, nature-dueling"),
+        ("split-attention", "minatar-q", "minatar-split-attention, split-attention"),
+        ("darqn", "minatar-drqn", "darqn, minatar-darqn"),
+        ("a3c-lstm", "minatar", "a3c-lstm, minatar-lstm"),
+        ("idqn", "minatar-q", "idqn, minatar-idqn"),
+    ],
+)
+def test_an_algorithm_that_is_its_network_takes_no_other(algo, network, fitting):
+    with pytest.raises(ValueError, match=f"--algo {algo} .* {network} is another: networks that fit are {fitting}"):
+        make_config("Breakout-MinAtar", algo, network=network)
+
+
+@pytest.mark.parametrize(
+    ("algo", "network", "message"),
+    [("dqn", "minatar-idqn", "only i-DQN finds"), ("a2c", "minatar-drqn", "DRQN has no logits and value, and PPO")],
+)
+def test_a_network_that_cannot_be_learned_is_refused_before_there_is_a_run(algo, network, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train_run(make_config("Breakout-MinAtar", algo, network=network), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_memories_of_all_seeds_are_counted():
+    small, atari = (10, 10, 10), (84, 84, 4)  # Seaquest's planes
+    check_replay(make_config("Seaquest-MinAtar", "dqn", seeds=8), small)
+    check_replay(make_config("Breakout-v5", "dqn", replay_size=200_000), atari)
+    with pytest.raises(ValueError, match=r"8 seeds x replay_size=200000 .* 7056 bytes are 11\.3 GB.*replay_size=43000"):
+        check_replay(make_config("Breakout-v5", "dqn", seeds=8, replay_size=200_000), atari)
+    check_replay(make_config("Breakout-v5", "dqn", seeds=8, replay_size=43_000), atari)
+    with pytest.raises(ValueError, match="64 seeds x replay_size=100000 frames of 400 bytes"):
+        make_loop(make_config("Breakout-MinAtar", "dqn", seeds=64))
 
 
 @pytest.mark.slow

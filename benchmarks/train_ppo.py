@@ -112,6 +112,11 @@ PEERS = {
 }
 
 
+def settings(algo: str, env_id: str, **changes: Any) -> Any:
+    """The `RunConfig` of both sides, by names."""
+    return make_config(env_id, algo, **changes)
+
+
 def make_twin(algo: str, config: Any, network: Any, params: Any) -> tuple[Any, float]:
     """`(net, difference)`: PyTorch's network with our weights, after the check of equal work."""
     peer, stack = PEERS[algo], config.preset.stack
@@ -143,21 +148,21 @@ def main() -> None:
     updates, warm = (2, 1) if args.quick else (args.updates, 2)
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    config = make_config(args.env, args.algo, **({"num_steps": 8} if args.quick else {}))
+    config = settings(args.algo, args.env, **({"num_steps": 8} if args.quick else {}))
     # the learning rate is annealed over ten million steps: hardly, within these few updates
-    env, settings = config.env(), config.algorithm
+    env, algorithm = config.env(), config.algorithm
     net = networks.make(config.network, env.num_actions, **config.network_options)
-    per_update = settings.num_steps * env.num_envs
+    per_update = algorithm.num_steps * env.num_envs
     repeat = 1 if args.quick else max(1, round(1024 / per_update))
     frames = repeat * per_update
-    ours = Ours(args.algo, settings, env, net, repeat)
+    ours = Ours(args.algo, algorithm, env, net, repeat)
     twin, differ = make_twin(args.algo, config, net, ours.params)
     if args.channels_last:
         twin = twin.to(memory_format=torch.channels_last)
-    peer = PEERS[args.algo].learner(twin, make_pool(env), settings)
+    peer = PEERS[args.algo].learner(twin, make_pool(env), algorithm)
     learners: dict[str, Any] = {"ours": ours, "peer": peer}
     if args.without_native:
-        learners["without_native"] = without_native(lambda: Ours(args.algo, settings, config.env(), net, repeat))
+        learners["without_native"] = without_native(lambda: Ours(args.algo, algorithm, config.env(), net, repeat))
     parts: dict[str, list[dict[str, float]]] = {side: [] for side in learners}
 
     def turn(side: str, learner: Any) -> float:

@@ -58,7 +58,7 @@ PEERS = {
 def settings(algo: str, env_id: str, num_steps: int) -> Any:
     """The `RunConfig` of both sides: learning from the first steps on, a tenth of random actions."""
     known = find_algorithm(algo).config
-    exploration = {"epsilon_start": 0.1, "epsilon_end": 0.1} if hasattr(known, "epsilon_start") else {}
+    exploration: dict[str, Any] = {"epsilon_start": 0.1, "epsilon_end": 0.1} if hasattr(known, "epsilon_start") else {}
     start = 8 * max(8, getattr(known, "window", 1))
     return make_config(env_id, algo, num_steps=num_steps, replay_size=20_000, learn_start=start, **exploration)
 
@@ -73,7 +73,7 @@ def make_twins(algo: str, config: Any, network: Any, params: Any) -> tuple[Any, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--algo", choices=PEERS, default="dqn")
     parser.add_argument("--env", default="Breakout-v5", help="any Atari game of envpool")
     parser.add_argument("--updates", type=int, default=9)

@@ -137,7 +137,7 @@ def without_native(make: Callable[[], Ours]) -> Ours:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--algo", choices=PEERS, default="ppo")
     parser.add_argument("--env", default="Breakout-v5", help="any Atari game of envpool")
     parser.add_argument("--updates", type=int, default=9, help="turns of each side")

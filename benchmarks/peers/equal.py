@@ -60,7 +60,7 @@ def other(params: Any) -> Any:
     return {**params, "params": jax.tree.map(lambda x: 0.9 * x, params["params"])}
 
 
-def made_up(shape: tuple[int, ...], stack: int, num_actions: int) -> tuple[np.ndarray, ...]:
+def made_up(shape: tuple[int, ...], stack: int, num_actions: int) -> tuple[Any, ...]:
     """obs[... 84 84 stack], action, reward, done."""
     rng = np.random.default_rng(0)
     obs, reward = rng.integers(0, 256, (*shape, 84, 84, stack), np.uint8), rng.normal(size=shape).astype(np.float32)
@@ -76,8 +76,8 @@ def tensors(*arrays: Any) -> tuple[torch.Tensor, ...]:
 def transitions(case: Case, stack: int) -> float:
     """Of learners from single steps."""
     obs, action, reward, done = made_up((4,), stack, case.network.num_actions)
-    following, going_on = obs[::-1].copy(), (1 - done).astype(np.float32)
-    batch = Batch(obs, action, reward, case.config.discount * going_on, following, np.ones(4, np.float32), None)
+    following, going_on, weight = obs[::-1].copy(), (1 - done).astype(np.float32), jnp.ones(4)
+    batch = Batch(obs, action, reward, case.config.discount * going_on, following, weight, jnp.arange(4))
     loss = idqn_loss if hasattr(case.config, "diversity") else dqn_loss
     policy, target = jax.vmap(fast_convs(case.network.apply), (None, 0)), other(case.params)
     case.fill(case.net, case.params)
@@ -93,8 +93,8 @@ def windows(case: Case, stack: int) -> float:
     """Of learners from windows of steps; in some of them an episode ends."""
     length, count = case.config.window, 3
     obs, action, reward, done = made_up((length, count), stack, case.network.num_actions)
-    fresh = np.concatenate([np.ones((1, count), bool), done[:-1]])
-    seen = Windows(obs, action, reward, done, fresh, np.ones((length, count), np.float32))
+    fresh: Any = np.concatenate([np.ones((1, count), bool), done[:-1]])
+    seen = Windows(obs, action, reward, done, fresh, jnp.ones((length, count)))
     step, target = jax.vmap(fast_convs(case.network.apply), (None, 0, 0)), other(case.params)
     empty = zero_carry(case.network, case.params, obs[0, 0], count)
     case.fill(case.net, case.params)
@@ -109,16 +109,18 @@ def windows(case: Case, stack: int) -> float:
 def actor_critic(case: Case, stack: int) -> float:
     """Of PPO and A2C; of networks with a memory over sequences in which episodes begin."""
     shape = length, games = 6, 4
-    rng = np.random.default_rng(1)
+    rng: Any = np.random.default_rng(1)
     obs, action, reward, done = made_up(shape, stack, case.network.num_actions)
     floats = {name: rng.normal(size=shape).astype(np.float32) for name in ("value", "advantage", "target")}
     floats["log_prob"] = np.log(rng.uniform(0.2, 0.3, shape)).astype(np.float32)
-    flat = {name: x.reshape(-1) for name, x in (*floats.items(), ("action", action), ("reward", reward))}
-    fresh = np.concatenate([np.zeros((1, games), bool), done[:-1]])
+    flat: dict[str, Any] = {name: x.reshape(-1) for name, x in (*floats.items(), ("action", action), ("reward", reward))}
+    fresh: Any = np.concatenate([np.zeros((1, games), bool), done[:-1]])
     frames, apply = obs.reshape(-1, *obs.shape[2:]), fast_convs(case.network.apply)
     theirs = {name: torch.from_numpy(x) for name, x in flat.items()}
     theirs["obs"] = tensors(frames)[0]
-    policy, seen, twin = jax.vmap(apply, (None, 0)), frames, case.net
+    policy: Any = jax.vmap(apply, (None, 0))
+    seen: Any = frames
+    twin = case.net
     if is_recurrent(case.network, obs.shape[2:]):
         carry = jax.tree.map(
             lambda x: rng.normal(size=x.shape).astype(np.float32), zero_carry(case.network, case.params, obs[0, 0], games)
@@ -127,7 +129,7 @@ def actor_critic(case: Case, stack: int) -> float:
         policy = lambda params, seen: over_time(step, params, seen)  # noqa: E731
         c, h = map(torch.from_numpy, carry)
         twin = lambda x: case.net(x, (h, c), torch.from_numpy(fresh))[:2]  # noqa: E731
-    zeros, ones = np.zeros(length * games, bool), np.ones(length * games, bool)
+    zeros, ones = jnp.zeros(length * games, bool), jnp.ones(length * games, bool)
     taken = Transition(seen, flat["action"], flat["reward"], zeros, ones, flat["value"], flat["log_prob"])
     sample, clip = Sample(taken, flat["advantage"], flat["target"]), np.float32(case.config.clip or 0.0)
     case.fill(case.net, case.params)
@@ -138,10 +140,11 @@ def actor_critic(case: Case, stack: int) -> float:
     return max(differ, advantages(case.config, reward, floats["value"], done.astype(np.float32), floats["target"][0]))
 
 
-def advantages(config: Any, *four: np.ndarray) -> float:
+def advantages(config: Any, reward: Any, value: Any, done: Any, last: Any) -> float:
     """The largest difference of both sides' advantages, of reward, value, done and the last value."""
-    theirs = ppo_torch.gae(*map(torch.from_numpy, four), config.discount, config.gae_lambda).numpy()
-    apart = float(np.abs(theirs - gae(*map(jnp.asarray, four), config.discount, config.gae_lambda)).max())
+    reward_, value_, done_, last_ = map(torch.from_numpy, (reward, value, done, last))
+    theirs = ppo_torch.gae(reward_, value_, done_, last_, config.discount, config.gae_lambda).numpy()
+    apart = float(np.abs(theirs - gae(reward, value, jnp.asarray(done), last, config.discount, config.gae_lambda)).max())
     if not apart < 1e-4:
         raise SystemExit(f"the sides' advantages differ by {apart:.1e} on the same batch: they do not do the same work")
     return apart

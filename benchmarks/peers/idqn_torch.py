@@ -18,6 +18,9 @@ class IDQN(Convs):
     """
 
     places = {"fc": (7, 7, 64)}  # noqa: RUF012
+    values: torch.Tensor
+    mean: torch.Tensor
+    decoder: Any
 
     def __init__(self, num_actions: int, channels: int, keys: int = 20) -> None:
         super().__init__(channels)
@@ -51,8 +54,8 @@ def copy_idqn(net: IDQN, params: Any) -> IDQN:
     ours, constants = params["params"], params["constants"]
     copy(net, params)
     put(net.keys, ours["keys"])
-    put(net.values, constants["values"])  # pyright: ignore[reportArgumentType]
-    put(net.mean, np.asarray(constants["mean"]).transpose(2, 0, 1))  # pyright: ignore[reportArgumentType]
+    put(net.values, constants["values"])
+    put(net.mean, np.asarray(constants["mean"]).transpose(2, 0, 1))
     for name, module in net.decoder.items():
         fill(module, ours["decoder"][name])
     kernel, bias = (np.asarray(ours["decoder"]["fc"][part]) for part in ("kernel", "bias"))
@@ -78,7 +81,7 @@ def loss(net: IDQN, target: IDQN, config: Any, batch: tuple[torch.Tensor, ...]) 
         best = (net.weigh(net.embed(net.centred(next_obs))) @ values).argmax(1)
         following = target.weigh(target.embed(target.centred(next_obs)))[rows, best]
         aim = reward + going_on * (following @ values)
-        law = project(values, following, reward, going_on)  # pyright: ignore[reportArgumentType]
+        law = project(values, following, reward, going_on)
     x = net.centred(obs)
     h = net.embed(x)
     taken = net.weigh(h)[rows, action]

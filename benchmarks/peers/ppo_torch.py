@@ -1,35 +1,19 @@
-"""PPO on envpool as CleanRL's `ppo_atari_envpool.py` writes it: one process, plain PyTorch, channels first.
+"""PPO and A2C on envpool as CleanRL's `ppo_atari_envpool.py` and `ppo_atari_lstm.py` write it: one process, plain PyTorch,
+channels first.
 
 Where CleanRL leaves time lying, this does not: observations are kept as uint8, the optimiser is fused. As there, the step on
-which envpool only resets a game is learned from like any other.
+which envpool only resets a game is learned from like any other. `config` is our own dataclass: both sides read the same.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from .nature_torch import Nature
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Those of OpenAI Baselines for Atari."""
-
-    num_updates: int
-    num_steps: int = 128
-    num_minibatches: int = 4
-    epochs: int = 4
-    learning_rate: float = 2.5e-4
-    clip: float = 0.1
-    discount: float = 0.99
-    gae_lambda: float = 0.95
-    entropy_coef: float = 0.01
-    value_coef: float = 0.5
-    max_grad_norm: float = 0.5
+from .memory_torch import empty
 
 
 def gae(reward, value, done, last_value, discount: float, lam: float) -> torch.Tensor:
@@ -44,41 +28,57 @@ def gae(reward, value, done, last_value, discount: float, lam: float) -> torch.T
     return advantage
 
 
-def loss(net: Nature, s: Settings, batch: dict[str, torch.Tensor], clip: float) -> torch.Tensor:
-    """Clipped surrogate, clipped value error, entropy, over a minibatch."""
-    logits, value = net(batch["obs"].float())
-    policy = torch.distributions.Categorical(logits=logits, validate_args=False)
-    ratio = (policy.log_prob(batch["action"]) - batch["log_prob"]).exp()
+def loss(policy: Callable, config: Any, batch: dict[str, torch.Tensor], clip: float) -> torch.Tensor:
+    """Surrogate, value error, entropy, over a minibatch; `policy(obs)` gives logits and value. A2C clips nothing."""
+    logits, value = policy(batch["obs"].float())
+    policy_of = torch.distributions.Categorical(logits=logits, validate_args=False)
+    ratio = (policy_of.log_prob(batch["action"]) - batch["log_prob"]).exp()
     advantage = batch["advantage"]
-    advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
-    surrogate = torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
-    near = batch["value"] + (value - batch["value"]).clamp(-clip, clip)
-    error = torch.max((value - batch["target"]) ** 2, (near - batch["target"]) ** 2)
-    return -surrogate.mean() + s.value_coef * 0.5 * error.mean() - s.entropy_coef * policy.entropy().mean()
+    if config.normalize_advantages:
+        advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
+    surrogate, error = ratio * advantage, (value - batch["target"]) ** 2
+    if config.clip is not None:
+        surrogate = torch.min(surrogate, ratio.clamp(1 - clip, 1 + clip) * advantage)
+        near = batch["value"] + (value - batch["value"]).clamp(-clip, clip)
+        error = torch.max(error, (near - batch["target"]) ** 2)
+    entropy = policy_of.entropy().mean()
+    return -surrogate.mean() + config.value_coef * 0.5 * error.mean() - config.entropy_coef * entropy
+
+
+def total(parts: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Seconds of several updates."""
+    rows = list(parts)
+    return {name: sum(row[name] for row in rows) for name in rows[0]}
 
 
 class Learner:
     """`update()` plays `num_steps` in every game of `pool` and learns from them; gives the seconds of its parts."""
 
-    def __init__(self, net: Nature, pool: Any, settings: Settings) -> None:
-        self.net, self.pool, self.s = net, pool, settings
-        self.optimizer = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, eps=1e-5, fused=True)
+    def __init__(self, net: Any, pool: Any, config: Any) -> None:
+        self.net, self.pool, self.s = net, pool, config
+        learned = [p for p in net.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
         self.obs = torch.from_numpy(pool.reset()[0])
-        shape = (settings.num_steps, len(self.obs))
+        shape = (config.num_steps, len(self.obs))
+        self.num_updates = config.steps // (shape[0] * shape[1])
         self.batch = {name: torch.zeros(shape) for name in ("log_prob", "reward", "done", "value")}
         self.batch["action"] = torch.zeros(shape, dtype=torch.int64)
         self.batch["obs"] = torch.zeros((*shape, *self.obs.shape[1:]), dtype=torch.uint8)
         self.updates = 0
 
     def update(self) -> dict[str, float]:
-        remaining = 1.0 - self.updates / self.s.num_updates
+        remaining = 1.0 - self.updates / self.num_updates
         self.optimizer.param_groups[0]["lr"] = remaining * self.s.learning_rate
         start = time.perf_counter()
         env = self.play()
         played = time.perf_counter()
-        self.learn(remaining * self.s.clip)
+        self.learn(remaining * (self.s.clip or 0.0))
         self.updates += 1
         return {"acting": played - start - env, "env": env, "learning": time.perf_counter() - played}
+
+    def step(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and values of the games as they stand."""
+        return self.net(self.obs.float())
 
     @torch.no_grad()
     def play(self) -> float:
@@ -86,7 +86,7 @@ class Learner:
         env, kept = 0.0, self.batch
         for t in range(self.s.num_steps):
             kept["obs"][t] = self.obs
-            logits, kept["value"][t] = self.net(self.obs.float())
+            logits, kept["value"][t] = self.step(t)
             policy = torch.distributions.Categorical(logits=logits, validate_args=False)
             action = policy.sample()
             kept["action"][t], kept["log_prob"][t] = action, policy.log_prob(action)
@@ -99,16 +99,55 @@ class Learner:
             kept["done"][t] = torch.from_numpy(terminated | truncated)
         return env
 
-    def learn(self, clip: float) -> None:
+    def samples(self) -> dict[str, torch.Tensor]:
+        """The batch with its advantages, [T B ...]."""
         with torch.no_grad():
-            last_value = self.net(self.obs.float())[1]
+            last_value = self.step(self.s.num_steps)[1]
         kept, s = self.batch, self.s
         advantage = gae(kept["reward"], kept["value"], kept["done"], last_value, s.discount, s.gae_lambda)
-        samples = {**kept, "advantage": advantage, "target": advantage + kept["value"]}
-        samples = {name: x.flatten(0, 1) for name, x in samples.items()}
-        for _ in range(s.epochs):
-            for part in torch.randperm(len(samples["action"])).chunk(s.num_minibatches):
-                self.optimizer.zero_grad()
-                loss(self.net, s, {name: x[part] for name, x in samples.items()}, clip).backward()
-                nn.utils.clip_grad_norm_(self.net.parameters(), s.max_grad_norm)
-                self.optimizer.step()
+        return {**kept, "advantage": advantage, "target": advantage + kept["value"]}
+
+    def learn(self, clip: float) -> None:
+        samples = {name: x.flatten(0, 1) for name, x in self.samples().items()}
+        size = len(samples["action"])
+        for _ in range(self.s.epochs):
+            if self.s.num_minibatches == 1:
+                self.descend(self.net, samples, clip)
+                continue
+            for part in torch.randperm(size).chunk(self.s.num_minibatches):
+                self.descend(self.net, {name: x[part] for name, x in samples.items()}, clip)
+
+    def descend(self, policy: Callable, batch: dict[str, torch.Tensor], clip: float) -> None:
+        self.optimizer.zero_grad()
+        loss(policy, self.s, batch, clip).backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.s.max_grad_norm)
+        self.optimizer.step()
+
+
+class RecurrentLearner(Learner):
+    """With a memory: a minibatch is all steps of some games, from what they remembered when they were begun."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        games = len(self.obs)
+        self.carry, self.fresh = empty(self.net.lstm, games), torch.ones(self.s.num_steps + 1, games, dtype=torch.bool)
+
+    def step(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if t == 0:
+            self.begun = self.carry
+        else:
+            self.fresh[t] = self.batch["done"][t - 1] > 0
+        logits, value, carry = self.net(self.obs.float(), self.carry, self.fresh[t : t + 1])
+        if t < self.s.num_steps:  # the last one only asks for the value
+            self.carry = carry
+        return logits, value
+
+    def learn(self, clip: float) -> None:
+        samples = self.samples()
+        for _ in range(self.s.epochs):
+            for part in torch.randperm(len(self.obs)).chunk(self.s.num_minibatches):
+                (h, c), fresh = self.begun, self.fresh[:-1, part]
+                carry = h[part], c[part]
+                policy = lambda obs, carry=carry, fresh=fresh: self.net(obs, carry, fresh)[:2]  # noqa: E731
+                self.descend(policy, {name: x[:, part].flatten(0, 1) for name, x in samples.items()}, clip)
+        self.fresh[0] = self.fresh[-1]

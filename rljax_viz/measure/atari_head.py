@@ -69,8 +69,10 @@ def fixation_map(gaze: np.ndarray, size: tuple[int, int] = (HEIGHT, WIDTH)) -> n
     """
     height, width = size
     counts = np.zeros(size, np.int32)
-    gaze = np.asarray(gaze, np.float64).reshape(-1, 2)
-    rows, columns = np.rint(gaze[:, 1] / HEIGHT * height).astype(int), np.rint(gaze[:, 0] / WIDTH * width).astype(int)
+    x, y = np.asarray(gaze, np.float64).reshape(-1, 2).T
+    y = y if height == HEIGHT else y / HEIGHT * height  # 4.5 / 210 * 210 is not 4.5
+    x = x if width == WIDTH else x / WIDTH * width
+    rows, columns = np.rint(y).astype(int), np.rint(x).astype(int)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     np.add.at(counts, (rows[inside], columns[inside]), 1)
     return counts

@@ -64,13 +64,22 @@ def test_fixations_round_as_python_does_and_stay_inside(size):
     gaze = [(80.5, 105.5), (81.5, 106.5), (159.6, 3.0), (-3.0, 5.0), (-0.4, 0.0), (12.0, 209.6)]
     want = np.zeros(size, int)
     for x, y in gaze:
-        row, column = round(y / 210 * size[0]), round(x / 160 * size[1])
+        row, column = (round(y), round(x)) if size == (210, 160) else (round(y / 210 * size[0]), round(x / 160 * size[1]))
         if 0 <= row < size[0] and 0 <= column < size[1]:
             want[row, column] += 1
     got = fixation_map(np.array(gaze), size)
     np.testing.assert_array_equal(got, want)
     if size == (210, 160):
         assert got[106, 80] == 1 and got[106, 82] == 1 and got.sum() == 3  # halves to even; three lie outside
+
+
+def test_halves_go_to_the_even_pixel():
+    for y, row in ((4.5, 4), (5.5, 6), (18.5, 18), (37.5, 38), (74.5, 74), (146.5, 146), (149.5, 150), (208.5, 208)):
+        assert fixation_map(np.array([[10.0, y]])).nonzero()[0].tolist() == [row]
+    whole = [int(fixation_map(np.array([[10.0, y + 0.5]])).nonzero()[0][0]) for y in range(209)]
+    assert whole == [y + y % 2 for y in range(209)]
+    across = [int(fixation_map(np.array([[x + 0.5, 10.0]])).nonzero()[1][0]) for x in range(159)]
+    assert across == [x + x % 2 for x in range(159)]
 
 
 def test_eight_frames_of_the_game_are_one_step():

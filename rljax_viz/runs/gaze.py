@@ -70,8 +70,7 @@ def evaluate_gaze(
         try:
             steps = _steps(trial, lengths.get(trial.number), most_steps)
         except ValueError as error:
-            unread.append(str(error))
-            warnings.warn(f"trial {trial.number} is left out: {error}", stacklevel=2)
+            unread.append(f"trial {trial.number} is left out: {error}")
             continue
         for method in methods:
             for score in scores_for(agent, method, score_names):
@@ -79,7 +78,9 @@ def evaluate_gaze(
                 results.append(_one(agent, trial, steps, method, score, layer, seed, lambda k, n, w=label: watch(w, k, n)))
         trial.forget()
     if not results:
-        raise ValueError(f"no trial of {folder} is left to compare: {'; '.join(unread)}")
+        raise ValueError(f"no trial of {folder} can be compared; {'; '.join(unread)}")
+    for told in unread:
+        warnings.warn(told, stacklevel=2)
     return results
 
 
@@ -88,7 +89,7 @@ def _of_game(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, in
     trials = trials_in(folder)
     table = next((path for at in (Path(folder), Path(folder).parent) if (path := at / "meta_data.csv").exists()), None)
     if table is None:
-        told = f"whether its {len(trials)} trials are of {env_id}, and whole, cannot be checked"
+        told = f"that its trials ({len(trials)}) are of {env_id}, and whole, cannot be checked"
         warnings.warn(f"{folder} has no meta_data.csv: {told}; it comes with Atari-HEAD, put it there", stacklevel=3)
         return trials, {}
     games = read_games(table)

@@ -62,7 +62,7 @@ def test_trials_that_cannot_be_compared_are_named_and_one_is_in_memory_at_a_time
 
     def one(agent, trial, steps, *_):
         seen.append(trial)
-        held.append(sum("frames" in other.__dict__ for other in seen))
+        held.append(sum("frames" in other.__dict__ for other in {id(one): one for one in seen}.values()))
         return trial.number
 
     monkeypatch.setattr("rljax_viz.runs.gaze._one", one)
@@ -86,8 +86,8 @@ def test_what_cannot_be_checked_or_done_is_said(tmp_path):
     with pytest.raises(ValueError, match="most_steps is 1 or more, got 0"):
         evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=0)
     with (
-        pytest.warns(UserWarning, match=r"has no meta_data.csv: whether its 1 trials are of Breakout-v5"),
-        pytest.raises(ValueError, match=r"no trial of .* is left to compare: .*has no gaze"),
+        pytest.warns(UserWarning, match=r"has no meta_data.csv: that its trials \(1\) are of Breakout-v5"),
+        pytest.raises(ValueError, match=r"no trial of .* can be compared; trial 52 is left out: .*has no gaze"),
     ):
         evaluate_gaze(agent, tmp_path / "only", ["gradient"], ["value"])
     (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,seaquest\n")

@@ -175,7 +175,7 @@ def dead_units(f: Callable, params: Any, obs: Any, *rest: Any) -> list[Finding]:
         if part == 1:
             found.append(Finding("dead units", layer, part, "fault", f"{counted}: nothing passes through"))
         elif part > 0.5:
-            says = f"{counted}: learning rate too high, or inputs out of range"
+            says = f"{counted}: often a learning rate that is too high, or inputs out of range"
             found.append(Finding("dead units", layer, part, "look", says))
         else:
             found.append(Finding("dead units", layer, part, "ok", counted))

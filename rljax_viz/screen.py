@@ -127,22 +127,36 @@ def print_agreement(found: list[Any]) -> None:
 
 
 def print_health(checkups: list[Any]) -> None:
-    """The newest checkpoint's findings, and what the first one's numbers were."""
+    """The numbers of a few checkpoints, evenly spread, the newest last; below, what its looks and faults mean."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    first, last = checkups[0], checkups[-1]
-    before = {(one.check, one.where): one.number for one in first.findings} if len(checkups) > 1 else {}
-    when = "now" if last.update is None else f"update {last.update}"
-    table = Table("check", "where", *([f"update {first.update}"] if before else []), when, "", "what it says")
-    colour = {"ok": "green", "look": "yellow", "fault": "red"}
-    for one in last.findings:
-        old = [f"{before.get((one.check, one.where), float('nan')):.3g}"] if before else []
-        verdict = f"[{colour[one.verdict]}]{one.verdict}[/]"
-        table.add_row(one.check, escape(one.where), *old, f"{one.number:.3g}", verdict, one.says)
-    Console().print(table)
+    console, last = Console(), checkups[-1]
+    some = _spread(checkups, max(2, min(6, (console.width - 40) // 10)))
+    names = ["now" if one.update is None else f"update {one.update}" for one in some]
+    table, colour = Table("check", *names, ""), {"ok": "green", "look": "yellow", "fault": "red"}
+    for column in table.columns[1:]:
+        column.justify, column.no_wrap = "right", True
+    of = [{(one.check, one.where): one for one in checkup.findings} for checkup in some]
+    for check in dict.fromkeys(one.check for one in last.findings):
+        table.add_row(f"[bold]{escape(check)}[/]")
+        for one in (one for one in last.findings if one.check == check):
+            each = [found.get((one.check, one.where)) for found in of]
+            cells = ["" if cell is None else f"[{colour[cell.verdict]}]{cell.number:.3g}[/]" for cell in each]
+            table.add_row(f"  {escape(one.where)}", *cells, f"[{colour[one.verdict]}]{one.verdict}[/]")
+    console.print(table)
+    for one in (one for kind in ("fault", "look") for one in last.findings if one.verdict == kind):
+        since = next(k for k in checkups if any(f[:2] == one[:2] and f.verdict == one.verdict for f in k.findings))
+        when = f", since update {since.update}" if since.update is not None and len(checkups) > 1 else ""
+        console.print(f"[{colour[one.verdict]}]{one.verdict}[/] {escape(f'{one.check}, {one.where}: {one.says}{when}')}")
     print(f"{len(last.faults)} faults" if last.faults else "no fault")
+
+
+def _spread(checkups: list[Any], most: int) -> list[Any]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    count = min(most, len(checkups))
+    return [checkups[round(k * (len(checkups) - 1) / max(count - 1, 1))] for k in range(count)]
 
 
 def print_agents(cards: dict[str, dict[str, Any]]) -> None:

@@ -12,7 +12,8 @@ def gaze(
     agent: Annotated[Positional[str], arg(metavar="AGENT", help="zoo:NAME, a run, module:function or FILE.cleanrl_model")],
     folder: Annotated[Positional[Path], arg(metavar="FOLDER", help="trials of Atari-HEAD: NAME.tar.bz2 and NAME.txt")],
     method: Annotated[
-        UseAppendAction[list[str]], arg(help="may be given several times")
+        UseAppendAction[list[str]],
+        arg(help="gradient, guided_backprop, grad_cam, ...; several times. `list` says which this agent can be asked for"),
     ] = [],  # noqa: B006
     score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, ...; several times")] = [],  # noqa: B006
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
@@ -23,8 +24,11 @@ def gaze(
 
     Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
     """
-    from ..runs import evaluate_gaze, load_agent
+    from ..runs import evaluate_gaze, load_agent, methods_of
 
+    if "list" in method:
+        print("\n".join(methods_of(load_agent(agent))))
+        return
     if not (method and score):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
     with bars() as watch:
@@ -61,7 +65,8 @@ def health(
     frames: Annotated[int, arg(help="steps that are played, at random, and shown to the network")] = 256,
     seed: int = 0,
 ) -> None:
-    """Ask whether a network can learn: do gradients reach every layer, do units fire, are streams and stacks right?
+    """Ask whether a network can learn: do the gradients of each stream reach its layers, do units fire, are streams and
+    stacks right, do guided gradients and G1-Grad-CAM lie on what moves?
 
     Finds what a reward shows late or never. Exit status 1 where the newest checkpoint has a fault.
 

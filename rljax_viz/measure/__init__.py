@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from rljax_viz.measure.agreement import agreement, image_space_action
 from rljax_viz.measure.correlation import pearson, ranks, spearman
+from rljax_viz.measure.focus import cam_focus, guided_focus
 from rljax_viz.measure.gaze import kl_divergence, nss, shuffled_auc, shuffled_auc_expected
 from rljax_viz.measure.health import (
     Finding,
     dead_units,
+    faint_layers,
     frames_used,
-    guided_focus,
     memory_used,
     merged_streams,
     reached,
@@ -35,7 +36,9 @@ __all__ = [
     "Finding",
     "Interval",
     "agreement",
+    "cam_focus",
     "dead_units",
+    "faint_layers",
     "frames_used",
     "guided_focus",
     "image_space_action",

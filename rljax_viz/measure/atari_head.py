@@ -6,9 +6,12 @@ arXiv:1908.02511, section 4.3 (FACTS, seed 004).
 """
 
 import csv
+import io
+import re
 import tarfile
-from collections.abc import Iterable
-from functools import cached_property, lru_cache
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,31 +38,52 @@ class GazeRow(NamedTuple):
     gaze: np.ndarray
 
 
+COLUMNS = ("frame_id", "episode_id", "score", "duration(ms)", "unclipped_reward", "action", "gaze_positions")
+
+
 def read_gaze(path: str | Path) -> dict[int, GazeRow]:
     """The rows of a trial's `.txt`, by frame number.
 
-    Columns: frame_id (its name ends in _<number>), episode_id, score, duration(ms), unclipped_reward, action, and then
-    x0, y0, x1, y1, ..., as many as there are. Raises ValueError with the line for a row that is not one.
+    Columns are found by the names in its first line, COLUMNS: frame_id (its name ends in _<number>), those in the middle as
+    far as they are there, and behind the last, gaze_positions, x0, y0, x1, y1, ..., as many as there are. Raises ValueError
+    for a file without that line, and with the line for a row that is not one.
     """
     rows = {}
-    with Path(path).open(newline="") as file:
-        for line, cells in enumerate(csv.reader(file), 1):
-            if line == 1 or not cells:
-                continue
-            try:
-                rows_number = int(cells[0].rpartition("_")[2])
-                values = [None if cell.strip() in ("null", "") else float(cell) for cell in cells[1:]]
-                episode, score, duration, reward, action = (values + [None] * 5)[:5]
-                gaze = [value for value in values[5:] if value is not None]
-                if len(gaze) % 2:
-                    raise ValueError("an x without its y")
-            except ValueError as error:
-                raise ValueError(f"{path}, line {line}: {error}; expected frame_id, five columns and pairs of x, y") from None
-            rows[rows_number] = GazeRow(
-                rows_number, None if episode is None else int(episode), score, duration, reward,
-                None if action is None else int(action), np.asarray(gaze, np.float64).reshape(-1, 2),
-            )  # fmt: skip
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        names = [cell.strip().lower() for cell in next(reader, [])]
+        if not names or names[0] != COLUMNS[0] or names[-1] != COLUMNS[-1] or set(names) - set(COLUMNS):
+            got = f"begins with {','.join(names)[:80]!r}" if names else "is empty"
+            raise ValueError(f"{path} {got}, expected the line {','.join(COLUMNS)}: is it a whole .txt of Atari-HEAD?")
+        for line, cells in enumerate(reader, 2):
+            if cells:
+                try:
+                    row = _gaze_row(names, cells)
+                except ValueError as error:
+                    told = f"expected {', '.join(names[:-1])} and pairs of x, y"
+                    raise ValueError(f"{path}, line {line}: {error}; {told}") from None
+                rows[row.number] = row
     return rows
+
+
+def _gaze_row(names: Sequence[str], cells: Sequence[str]) -> GazeRow:
+    if len(cells) < len(names):
+        raise ValueError(f"{len(cells)} cells, where {len(names)} columns are named")
+    values = [None if cell.strip() in ("null", "") else float(cell) for cell in cells[1:]]
+    known = dict(zip(names[1:-1], values, strict=False))
+    gaze = [value for value in values[len(names) - 2 :] if value is not None]
+    if len(gaze) % 2:
+        raise ValueError("an x without its y")
+    whole = {}
+    for name in ("episode_id", "action"):
+        value = known.get(name)
+        if value is not None and (value != int(value) or (name == "action" and not 0 <= value < 18)):
+            raise ValueError(f"{name} is {value:g}, not a whole number{' of 0 to 17' if name == 'action' else ''}")
+        whole[name] = None if value is None else int(value)
+    return GazeRow(
+        int(cells[0].rpartition("_")[2]), whole["episode_id"], known.get("score"), known.get("duration(ms)"),
+        known.get("unclipped_reward"), whole["action"], np.asarray(gaze, np.float64).reshape(-1, 2),
+    )  # fmt: skip
 
 
 def fixation_map(gaze: np.ndarray, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
@@ -69,8 +93,10 @@ def fixation_map(gaze: np.ndarray, size: tuple[int, int] = (HEIGHT, WIDTH)) -> n
     """
     height, width = size
     counts = np.zeros(size, np.int32)
-    gaze = np.asarray(gaze, np.float64).reshape(-1, 2)
-    rows, columns = np.rint(gaze[:, 1] / HEIGHT * height).astype(int), np.rint(gaze[:, 0] / WIDTH * width).astype(int)
+    x, y = np.asarray(gaze, np.float64).reshape(-1, 2).T
+    y = y if height == HEIGHT else y / HEIGHT * height  # 4.5 / 210 * 210 is not 4.5
+    x = x if width == WIDTH else x / WIDTH * width
+    rows, columns = np.rint(y).astype(int), np.rint(x).astype(int)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     np.add.at(counts, (rows[inside], columns[inside]), 1)
     return counts
@@ -90,12 +116,8 @@ def steps_of(frames: int) -> range:
 
 def read_games(path: str | Path) -> dict[int, str]:
     """Trial number -> envpool's name of its game, of `meta_data.csv`; rows without a number or a game are left out."""
-    with Path(path).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"TrialNumber", "Game"} <= set(rows[0]):
-        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game")
     games = {}
-    for row in rows:
+    for row in _table(path):
         if row["TrialNumber"] and row["Game"]:
             words = row["Game"].strip().split("_")
             name = "".join(word[:1].upper() + word[1:] for word in words)
@@ -103,17 +125,37 @@ def read_games(path: str | Path) -> dict[int, str]:
     return games
 
 
+def read_lengths(path: str | Path) -> dict[int, int]:
+    """Trial number -> how many frames it has, of the column NumberOfFrames of `meta_data.csv`, as far as it is there."""
+    rows = [(row["TrialNumber"], row.get("NumberOfFrames")) for row in _table(path)]
+    return {int(float(number)): int(float(frames)) for number, frames in rows if number and frames}
+
+
+def _table(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"TrialNumber", "Game"} <= set(rows[0]):
+        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game")
+    return rows
+
+
+AGAIN = "download it again (zenodo.org/records/3451402)"
+
+
 class Trial:
     """One trial: `frames`, `gaze`, and, for each step that an agent would take, what it sees and where people looked.
 
-    `frames` are read into memory at first use (30,000 frames of 210x160 are 3 GB). Raises FileNotFoundError for a missing
-    file, ValueError for frames of another size or with gaps.
+    `frames` are read into memory at first use: 30,000 frames of 210x160 take 3 GB, and a little more while they are read;
+    `forget` gives them back. Raises FileNotFoundError for a missing file, ValueError for an archive that is no trial's or is
+    damaged, and for frames of another size or with gaps.
     """
 
     def __init__(self, archive: str | Path):
         self.archive = Path(archive)
         stem = self.archive.name.removesuffix(".tar.bz2")
-        self.number = int(stem.split("_")[0])
+        if not (number := re.match(r"\d+", stem)):
+            raise ValueError(f"{self.archive} is not named for a trial: expected <number>_<rest>.tar.bz2")
+        self.number = int(number[0])
         self.gaze_path = self.archive.with_name(f"{stem}.txt")
         for path in (self.archive, self.gaze_path):
             if not path.exists():
@@ -128,21 +170,60 @@ class Trial:
         """uint8 [N 210 160 3], in the order of their numbers."""
         from PIL import Image
 
-        found = {}
-        with tarfile.open(self.archive, "r:bz2") as archive:
-            for member in archive:
-                if member.isfile() and member.name.endswith(".png") and (file := archive.extractfile(member)):
-                    with Image.open(file) as image:
-                        found[int(Path(member.name).stem.rpartition("_")[2])] = np.asarray(image.convert("RGB"))
+        found = self._pictures()
+        if missing := sorted(set(range(1, max(found, default=0) + 1)) - found.keys()):
+            raise ValueError(
+                f"{self.archive} holds {len(found)} frames, but none is number {_listed(missing)} ({len(missing)} in all): "
+                f"is the file whole? {AGAIN}"
+            )
+        frames = np.empty((len(found), HEIGHT, WIDTH, 3), np.uint8)
+        for number in sorted(found):
+            try:
+                with Image.open(io.BytesIO(found[number])) as image:
+                    picture = np.asarray(image.convert("RGB"))
+            except (OSError, SyntaxError) as error:
+                raise ValueError(f"{self.archive}: frame {number} is no whole picture ({error}); {AGAIN}") from None
+            if picture.shape != frames.shape[1:]:
+                raise ValueError(f"{self.archive} holds frames of {picture.shape}, expected 210x160 in colour")
+            frames[number - 1] = picture
+        return frames
+
+    def _pictures(self) -> dict[int, bytes]:
+        """The PNGs by number, compressed as they are."""
+        found, others = {}, []
+        try:
+            with tarfile.open(self.archive, "r:bz2") as archive:
+                for member in archive:
+                    if member.isfile() and member.name.endswith(".png") and (file := archive.extractfile(member)):
+                        number = Path(member.name).stem.rpartition("_")[2]
+                        if number.isascii() and number.isdigit():
+                            found[int(number)] = file.read()
+                        else:
+                            others.append(member.name)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ValueError(f"{self.archive} cannot be read to its end ({error}): {AGAIN}") from None
+        if others:
+            warnings.warn(f"{self.archive}: left out {_listed(others)}, which is no <name>_<number>.png", stacklevel=4)
         if not found:
-            raise ValueError(f"{self.archive} holds no PNGs")
-        if sorted(found) != list(range(1, len(found) + 1)):
-            gap = next(n for n in range(1, len(found) + 1) if n not in found)
-            raise ValueError(f"{self.archive} holds {len(found)} frames, but none is number {gap}: is the file whole?")
-        shapes = {frame.shape for frame in found.values()}
-        if shapes != {(HEIGHT, WIDTH, 3)}:
-            raise ValueError(f"{self.archive} holds frames of {sorted(shapes)}, expected 210x160 in colour")
-        return np.stack([found[number] for number in sorted(found)])
+            raise ValueError(f"{self.archive} holds no PNGs named <name>_<number>.png; {AGAIN}")
+        return found
+
+    def forget(self) -> None:
+        """Gives the memory of `frames` back; they are read again when they are asked for."""
+        self.__dict__.pop("frames", None)
+
+    def gaps(self, frames: int | None = None) -> str | None:
+        """In words where pictures, rows of gaze and the number of `frames` that a table knows differ; None if nowhere."""
+        pictures, rows = len(self.frames), max(self.gaze, default=0)
+        least, most = min(pictures, rows), max(pictures, rows, frames or 0)
+        if least == most:
+            return None
+        known = "" if frames is None else f", {frames} by its table"
+        lack = " and ".join(what for what, n in (("pictures", pictures), ("rows of gaze", rows)) if n < most)
+        return (
+            f"trial {self.number} has {pictures} pictures and rows of gaze up to frame {rows}{known}: "
+            f"frames {least + 1} to {most} ({most - least}) lack {lack}"
+        )
 
     @cached_property
     def steps(self) -> range:
@@ -151,15 +232,13 @@ class Trial:
     def observations(self, steps: Iterable[int]) -> np.ndarray:
         """uint8 [n 84 84 4]: what an agent of Baselines sees at each of `steps`: the maximum of two frames, grey, 84x84 by
         area, four of them, the newest last, black before the game begins."""
-        blank = np.zeros((84, 84), np.uint8)
-        stacks = []
-        for step in steps:
-            whens = [step - SKIP * back for back in range(STACK - 1, -1, -1)]
-            stacks.append(np.stack([self._seen(when) if when >= 0 else blank for when in whens], axis=-1))
-        return np.stack(stacks)
+        whens = [[step - SKIP * back for back in range(STACK - 1, -1, -1)] for step in steps]
+        seen = {when: self._seen(when) for when in sorted({when for row in whens for when in row})}
+        return np.stack([np.stack([seen[when] for when in row], axis=-1) for row in whens])
 
-    @lru_cache(maxsize=256)  # noqa: B019  (a trial is as long-lived as its cache)
     def _seen(self, when: int) -> np.ndarray:
+        if when < 0:
+            return np.zeros((84, 84), np.uint8)
         pair = self.frames[max(when - 1, 0) : when + 1].max(axis=0)
         return np.asarray(_small(pair))
 
@@ -178,6 +257,10 @@ class Trial:
         """int32 [n H W]: where people looked in the eight frames of each step, all of them together."""
         return np.stack([fixation_map(self._gaze_at(step), size) for step in steps])
 
+    def looks(self, steps: Iterable[int]) -> int:
+        """How often anybody looks anywhere in these steps."""
+        return sum(len(self._gaze_at(step)) for step in steps)
+
     def _gaze_at(self, step: int) -> np.ndarray:
         rows = [self.gaze[index + 1].gaze for index in frames_of_step(step) if index + 1 in self.gaze]
         return np.concatenate([np.zeros((0, 2)), *rows])
@@ -188,10 +271,22 @@ def _small(colours: jax.Array) -> jax.Array:
     return jnp.rint(area_resize(jnp.rint(grey(colours)), (84, 84))).astype(jnp.uint8)
 
 
+def _listed(some: Sequence[object]) -> str:
+    """The first few of them."""
+    return ", ".join(map(str, some[:5])) + (", ..." if len(some) > 5 else "")
+
+
 def trials_in(folder: str | Path) -> list[Trial]:
-    """Every trial in `folder`, by number. Raises FileNotFoundError if there is none."""
-    archives = sorted(Path(folder).rglob("*.tar.bz2"), key=lambda path: int(path.name.split("_")[0]))
-    if not archives:
+    """Every trial in `folder`, by number; archives that are not named for one are left out, with a warning.
+
+    Raises FileNotFoundError if there is none.
+    """
+    archives = sorted(Path(folder).rglob("*.tar.bz2"))
+    others = [path for path in archives if not re.match(r"\d+_", path.name)]
+    if others:
+        warnings.warn(f"left out {_listed(others)}: a trial is <number>_<rest>.tar.bz2", stacklevel=2)
+    trials = [path for path in archives if path not in others]
+    if not trials:
         fix = "unpack a game of Atari-HEAD there (zenodo.org/records/3451402)"
         raise FileNotFoundError(f"{folder} holds no <trial>_*.tar.bz2: {fix}")
-    return [Trial(path) for path in archives]
+    return sorted((Trial(path) for path in trials), key=lambda trial: trial.number)

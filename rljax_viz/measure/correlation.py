@@ -19,8 +19,18 @@ def spearman(left: ArrayLike, right: ArrayLike) -> jax.Array:
     NaN for a constant map or one that is not finite. Equals scipy.stats.spearmanr. Raises ValueError for different shapes.
     """
     left, right = _flat(left, right)
-    finite = jnp.isfinite(left).all() & jnp.isfinite(right).all()
-    return jnp.where(finite, _pearson(ranks(left), ranks(right)), jnp.nan)
+    defined = jnp.isfinite(left).all() & jnp.isfinite(right).all() & varies(left) & varies(right)
+    return jnp.where(defined, _pearson(ranks(left), ranks(right)), jnp.nan)
+
+
+def varies(map: jax.Array) -> jax.Array:
+    """Is a float32 map more than a constant with rounding? bool[]: its range is over 16 roundings of its largest value.
+
+    A constant map that was brought to another size differs from itself by up to 4 of them.
+    """
+    unit = jnp.abs(map).max()
+    scaled = map / jnp.where(unit > 0, unit, 1)
+    return scaled.max() - scaled.min() > 16 * jnp.finfo(jnp.float32).eps
 
 
 def ranks(values: ArrayLike) -> jax.Array:
@@ -42,8 +52,8 @@ def _flat(left: ArrayLike, right: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
 
 def _pearson(left: jax.Array, right: jax.Array) -> jax.Array:
+    constant = ~(varies(left) & varies(right))
     left, right = (v / jnp.maximum(jnp.abs(v).max(), 1e-30) for v in (left, right))  # tiny maps do not underflow
-    constant = (left.max() == left.min()) | (right.max() == right.min())
     left, right = left - left.mean(), right - right.mean()
     both = jnp.sqrt((left**2).sum() * (right**2).sum())
     return jnp.where(constant, jnp.nan, (left * right).sum() / jnp.where(both > 0, both, jnp.nan))

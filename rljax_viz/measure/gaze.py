@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from rljax_viz.images import gaussian_blur
+from rljax_viz.measure.correlation import varies
 
 _ZERO = 1e-8  # what counts as zero: numpy's isclose(x, 0)
 
@@ -17,14 +18,18 @@ _ZERO = 1e-8  # what counts as zero: numpy's isclose(x, 0)
 def nss(saliency: ArrayLike, fixations: ArrayLike) -> jax.Array:
     """Normalised scanpath saliency: the mean saliency at the fixations, in standard deviations of the map. Chance is 0.
 
-    The map is brought to mean 0 and variance 1 (of the population), each fixation counts once. NaN for a constant map, one
-    that is not finite, or a frame without fixations.
+    The map is brought to mean 0 and variance 1 (of the population), each fixation counts once. NaN for a constant map (one
+    whose standard deviation is within 1e-8, or whose values differ by rounding alone), one that is not finite, or a frame
+    without fixations.
     Peters et al. 2005, doi:10.1016/j.visres.2005.03.019. Raises ValueError unless both are [H W] of the same size.
     """
     saliency, fixations = _maps(saliency, fixations)
-    spread = saliency.std()
-    score = (fixations * (saliency - saliency.mean())).sum() / (fixations.sum() * spread)
-    return _where(_defined(saliency, fixations) & (spread > _ZERO), score)
+    unit = jnp.abs(saliency).max()
+    unit = jnp.where(unit > 0, unit, 1)
+    above = saliency / unit - (saliency / unit).min()  # in parts of its size and from 0: no sum overflows or loses its digits
+    spread = above.std()
+    score = (fixations * (above - above.mean())).sum() / (fixations.sum() * spread)
+    return _where(_defined(saliency, fixations) & varies(saliency) & (spread * unit > _ZERO), score)
 
 
 def kl_divergence(saliency: ArrayLike, fixations: ArrayLike, sigma: float = 5.0) -> jax.Array:
@@ -111,7 +116,7 @@ def _defined(saliency: jax.Array, fixations: jax.Array) -> jax.Array:
 
 
 def _ordered(saliency: jax.Array, fixations: jax.Array, others: jax.Array) -> jax.Array:
-    return _defined(saliency, fixations) & (saliency.max() > saliency.min()) & (others.sum() > 0)
+    return _defined(saliency, fixations) & varies(saliency) & (others.sum() > 0)
 
 
 def _where(defined: jax.Array, score: jax.Array) -> jax.Array:

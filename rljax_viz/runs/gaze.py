@@ -1,5 +1,6 @@
 """Does an agent look where people look? Its maps against the gaze of Atari-HEAD's players, on their frames."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..images import mirror_resize
 from ..measure import kl_divergence, nss, shuffled_auc
-from ..measure.atari_head import HEIGHT, STACK, WIDTH, Trial, read_games, trials_in
+from ..measure.atari_head import HEIGHT, STACK, WIDTH, Trial, read_games, read_lengths, trials_in
 from ..sweeps import map_frames
 from .agent import Agent
 from .mapping import make_explain, scores_for
@@ -48,32 +49,66 @@ def evaluate_gaze(
 
     Maps are taken without their sign, brought to 210x160 as the paper does (`images.mirror_resize`), and compared with the
     fixations of the eight emulator frames that the agent sees; the other frames of shuffled AUC are drawn from the same
-    trial. "chosen" is the action that the agent would take. Where `meta_data.csv` is there, trials of other games are left
-    out. Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in
-    order and carries its memory along, which is empty where a game begins: what it would remember of the person's game.
+    trial. "chosen" is the action that the agent would take. By `meta_data.csv` (in `folder` or above it) trials of other
+    games are left out; that there is none is warned of, and so is a trial that ends before its table says. Trials that cannot
+    be read, or in which nobody looks anywhere, are left out with a warning. One trial is in memory at a time.
+    Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in order and
+    carries its memory along, which is empty where a game begins: what it would remember of the person's game.
     Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84 grey frames, at most
-    four at a time.
+    four at a time, for `most_steps` under 1, and where no trial is left.
     """
+    if most_steps is not None and most_steps < 1:
+        raise ValueError(f"most_steps is 1 or more, got {most_steps}; leave it out for all steps")
     stack = agent.preset.stack
     if stack > STACK or tuple(agent.obs_shape) != (84, 84, stack) or agent.preset.padding not in ("zeros", "repeat"):
         told = "gaze is compared for agents of 84x84x4 Atari frames, or of fewer than four"
         raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; {told}")
-    trials = [trial for trial in trials_in(folder) if _plays(trial, folder, agent.preset.env_id)]
-    if not trials:
-        raise FileNotFoundError(f"{folder} holds no trial of {agent.preset.env_id}, by its meta_data.csv")
-    results = []
-    for trial in trials:
-        steps = list(trial.steps)[:most_steps]
+    trials, lengths = _of_game(folder, agent.preset.env_id)
+    results, unread = [], []
+    while trials:
+        trial = trials.pop(0)
+        try:
+            steps = _steps(trial, lengths.get(trial.number), most_steps)
+        except ValueError as error:
+            unread.append(f"trial {trial.number} is left out: {error}")
+            continue
         for method in methods:
             for score in scores_for(agent, method, score_names):
                 label = f"trial {trial.number}: {method}"
                 results.append(_one(agent, trial, steps, method, score, layer, seed, lambda k, n, w=label: watch(w, k, n)))
+        trial.forget()
+    if not results:
+        raise ValueError(f"no trial of {folder} can be compared; {'; '.join(unread)}")
+    for told in unread:
+        warnings.warn(told, stacklevel=2)
     return results
 
 
-def _plays(trial: Trial, folder: str | Path, env_id: str) -> bool:
-    table = Path(folder) / "meta_data.csv"
-    return not table.exists() or read_games(table).get(trial.number, env_id) == env_id
+def _of_game(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, int]]:
+    """The trials of a game, and how many frames each has by the table."""
+    trials = trials_in(folder)
+    table = next((path for at in (Path(folder), Path(folder).parent) if (path := at / "meta_data.csv").exists()), None)
+    if table is None:
+        told = f"that its trials ({len(trials)}) are of {env_id}, and whole, cannot be checked"
+        warnings.warn(f"{folder} has no meta_data.csv: {told}; it comes with Atari-HEAD, put it there", stacklevel=3)
+        return trials, {}
+    games = read_games(table)
+    if unknown := [trial.number for trial in trials if trial.number not in games]:
+        warnings.warn(f"{table} does not know the trials {unknown}: they are taken for {env_id}", stacklevel=3)
+    if not (chosen := [trial for trial in trials if games.get(trial.number, env_id) == env_id]):
+        raise FileNotFoundError(f"{folder} holds no trial of {env_id}, by its meta_data.csv")
+    return chosen, read_lengths(table)
+
+
+def _steps(trial: Trial, frames: int | None, most: int | None) -> list[int]:
+    """The steps that are compared. Reads the trial; ValueError where that fails, or nobody looks anywhere."""
+    rows, steps = trial.gaze, list(trial.steps)[:most]
+    if not rows or not trial.looks(steps):
+        what = "has no rows" if not rows else f"has no gaze in the first {len(steps)} steps"
+        raise ValueError(f"{trial.gaze_path} {what}: is it whole, and of this trial?")
+    if gaps := trial.gaps(frames):
+        warnings.warn(f"{gaps}; what is there is compared", stacklevel=3)
+    return steps
 
 
 def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:

@@ -1,5 +1,6 @@
 """Is an agent's network learning? Every check of `measure.health`, over the checkpoints of a run."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..explain import scores
-from ..measure.health import Finding, dead_units, frames_used, guided_focus, memory_used, merged_streams, reached, stacking
+from ..explain import g1_grad_cam, scores
+from ..measure import (
+    Finding,
+    cam_focus,
+    dead_units,
+    faint_layers,
+    frames_used,
+    guided_focus,
+    memory_used,
+    merged_streams,
+    reached,
+    stacking,
+)
 from ..networks import MIXED
+from ..transforms import relu_count
 from .agent import Agent, load_agent
 from .checkpoints import Checkpoints
 from .past import remembered
+
+
+def _greedy_advantage(out: Any) -> jax.Array:
+    """The advantage of the best action."""
+    return out.advantage[(out.advantage if out.q is None else out.q).argmax()]
+
+
+#: stream -> the one number of it whose maps are looked at
+STREAMS: dict[str, Callable] = {
+    "value": scores.value, "advantage": _greedy_advantage, "q": scores.greedy_q, "logits": scores.greedy_logit,
+}  # fmt: skip
 
 
 class Checkup(NamedTuple):
@@ -64,12 +88,32 @@ def examine(agent: Agent, obs: np.ndarray, begins: np.ndarray) -> list[Finding]:
     found = stacking(obs, channels, begins)
     if agent.network not in MIXED:
         found += merged_streams(agent.f, agent.params, some, *rest)
-    found += reached(agent.f, agent.params, *shown(at[:16])) + dead_units(agent.f, agent.params, some, *rest)
+    found += reached(agent.f, agent.params, *shown(at[:: max(1, len(at) // 16)]))
+    found += dead_units(agent.f, agent.params, some, *rest) + faint_layers(agent.f, agent.params, some, *rest)
     if agent.remembers:
         found += memory_used(agent.f, agent.params, some, *rest)
     found += frames_used(agent.f, score, agent.params, some, channels, *rest)
-    first, *before = shown(slice(0, 64))
-    return found + guided_focus(agent.f, score, agent.params, first, channels, *before)
+    return found + _focus(agent, [name for name in STREAMS if getattr(out, name) is not None], channels, *shown(slice(0, 64)))
+
+
+def _focus(agent: Agent, streams: list[str], channels: int, obs: np.ndarray, *rest: Any) -> list[Finding]:
+    """Of each stream: guided gradients on what moves, and G1-Grad-CAM at the first convolution, as in the paper."""
+    found, shapes = [], agent.layers
+    places = [name for name, layer in shapes.items() if len(layer.shape) == 3]
+    layer = agent.first_layer if agent.first_layer in places else next(iter(places), None)
+    first = jax.tree.map(lambda x: x[0], rest)
+    has_relu = relu_count(agent.f)(agent.params, jnp.asarray(obs[0], jnp.float32), *first) > 0
+    for stream in streams:
+        found += guided_focus(agent.f, STREAMS[stream], agent.params, obs, channels, *rest, stream=stream)
+        if layer is not None and has_relu:
+            explain, name = _cam(agent.f, stream, layer), f"G1-Grad-CAM of {stream}, {layer}"
+            found += cam_focus(explain, agent.params, obs, channels, *rest, name=name)
+    return found
+
+
+@functools.lru_cache(maxsize=16)  # one function, so one program, for all checkpoints
+def _cam(f: Callable, stream: str, layer: str) -> Callable:
+    return g1_grad_cam(f, STREAMS[stream], layer)
 
 
 def check_health(
@@ -89,10 +133,12 @@ def check_health(
         checkpoints = Checkpoints(run, read_only=True)
         updates = list(checkpoints.updates()) or [None]
         checkpoints.close()
-    found, shown = [], None
+    found, shown, f = [], None, None
     for done, update in enumerate(updates):
         watch("checkpoints", done, len(updates))
         agent = load_agent(source, update=update)
+        agent = agent._replace(f=f) if f is not None else agent
+        f = agent.f  # the same network at every checkpoint: compiled once
         shown = shown or watched(agent, frames, seed)
         found.append(Checkup(update, examine(agent, *shown)))
     watch("checkpoints", len(updates), len(updates))

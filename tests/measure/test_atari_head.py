@@ -2,13 +2,23 @@
 
 import io
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rljax_viz.images import area_resize
-from rljax_viz.measure.atari_head import Trial, fixation_map, frames_of_step, read_games, read_gaze, steps_of, trials_in
+from rljax_viz.measure.atari_head import (
+    Trial,
+    fixation_map,
+    frames_of_step,
+    read_games,
+    read_gaze,
+    read_lengths,
+    steps_of,
+    trials_in,
+)
 
 N = 30
 NAME = "52_RZ_2394668_Aug-10-14-52-42"
@@ -64,13 +74,22 @@ def test_fixations_round_as_python_does_and_stay_inside(size):
     gaze = [(80.5, 105.5), (81.5, 106.5), (159.6, 3.0), (-3.0, 5.0), (-0.4, 0.0), (12.0, 209.6)]
     want = np.zeros(size, int)
     for x, y in gaze:
-        row, column = round(y / 210 * size[0]), round(x / 160 * size[1])
+        row, column = (round(y), round(x)) if size == (210, 160) else (round(y / 210 * size[0]), round(x / 160 * size[1]))
         if 0 <= row < size[0] and 0 <= column < size[1]:
             want[row, column] += 1
     got = fixation_map(np.array(gaze), size)
     np.testing.assert_array_equal(got, want)
     if size == (210, 160):
         assert got[106, 80] == 1 and got[106, 82] == 1 and got.sum() == 3  # halves to even; three lie outside
+
+
+def test_halves_go_to_the_even_pixel():
+    for y, row in ((4.5, 4), (5.5, 6), (18.5, 18), (37.5, 38), (74.5, 74), (146.5, 146), (149.5, 150), (208.5, 208)):
+        assert fixation_map(np.array([[10.0, y]])).nonzero()[0].tolist() == [row]
+    whole = [int(fixation_map(np.array([[10.0, y + 0.5]])).nonzero()[0][0]) for y in range(209)]
+    assert whole == [y + y % 2 for y in range(209)]
+    across = [int(fixation_map(np.array([[x + 0.5, 10.0]])).nonzero()[1][0]) for x in range(159)]
+    assert across == [x + x % 2 for x in range(159)]
 
 
 def test_eight_frames_of_the_game_are_one_step():
@@ -118,6 +137,7 @@ def test_games_by_trial(tmp_path):
     table = "TrialNumber,NumberOfFrames,Game\n52,30,breakout\n53,10,ms_pacman\n,5,\n60,3,Mspacman\n61,9,space_invaders\n"
     (tmp_path / "meta_data.csv").write_text(table)
     games = read_games(tmp_path / "meta_data.csv")
+    assert read_lengths(tmp_path / "meta_data.csv") == {52: 30, 53: 10, 60: 3, 61: 9}
     assert games == {52: "Breakout-v5", 53: "MsPacman-v5", 60: "MsPacman-v5", 61: "SpaceInvaders-v5"}
 
 
@@ -125,7 +145,7 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no <trial>_\*.tar.bz2"):
         trials_in(tmp_path)
     archive = write_trial(tmp_path / "a", frames()[:6], drop=(4,))
-    with pytest.raises(ValueError, match="holds 5 frames, but none is number 4"):
+    with pytest.raises(ValueError, match=r"holds 5 frames, but none is number 4 \(1 in all\)"):
         _ = Trial(archive).frames
     archive = write_trial(tmp_path / "b", frames()[:3, :100])
     with pytest.raises(ValueError, match="expected 210x160 in colour"):
@@ -136,6 +156,83 @@ def test_what_is_wrong_is_said(tmp_path):
     (tmp_path / "b" / f"{NAME}.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"it is NAME.tar.bz2 and NAME.txt, side by side"):
         trials_in(tmp_path / "b")
+
+
+def put(archive, name, data):
+    """`archive` again, with one more member."""
+    with tarfile.open(archive, "r:bz2") as old:
+        members = [(member, old.extractfile(member).read()) for member in old]
+    with tarfile.open(archive, "w:bz2") as new:
+        for member, content in [*members, (tarfile.TarInfo(name), data)]:
+            member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
+
+
+def test_damaged_archives_are_named(tmp_path):
+    archive = write_trial(tmp_path / "a", frames()[:6])
+    whole = archive.read_bytes()
+    for broken in (whole[: len(whole) // 2], b"hello world, not an archive", b""):
+        archive.write_bytes(broken)
+        with pytest.raises(ValueError, match=rf"{NAME}.tar.bz2 cannot be read to its end .*download it again"):
+            _ = Trial(archive).frames
+    archive.write_bytes(whole)
+    put(archive, f"{NAME}/thumb.png", b"")
+    with pytest.warns(UserWarning, match=rf"left out {NAME}/thumb.png, which is no <name>_<number>.png"):
+        assert len(Trial(archive).frames) == 6
+    archive.write_bytes(whole)
+    put(archive, f"{NAME}/RZ_2394668_7.png", b"no picture")
+    with pytest.raises(ValueError, match=r"frame 7 is no whole picture .*download it again"):
+        _ = Trial(archive).frames
+
+
+def test_archives_that_are_no_trials_are_left_out(tmp_path):
+    write_trial(tmp_path, frames()[:2])
+    write_trial(tmp_path, frames()[:2], name="9_KM_1")
+    (tmp_path / "backup.tar.bz2").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"left out .*backup.tar.bz2: a trial is <number>_<rest>.tar.bz2"):
+        assert [trial.number for trial in trials_in(tmp_path)] == [9, 52]
+    with pytest.raises(ValueError, match="is not named for a trial"):
+        Trial(tmp_path / "backup.tar.bz2")
+
+
+def test_columns_of_gaze_are_found_by_name(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("frame_id,episode_id,score,gaze_positions\nRZ_1,0,3,60.5,70.5,61.0,71.0\nRZ_2,null,3,null\n")
+    rows = read_gaze(path)
+    assert rows[1].gaze.tolist() == [[60.5, 70.5], [61.0, 71.0]] and rows[1].action is None and rows[1].score == 3
+    assert len(rows[2].gaze) == 0
+    for text, match in (
+        ("", "is empty, expected the line frame_id,episode_id"),
+        ("RZ_1,0,0,50,0,0,3.5,4.5\n", "begins with 'rz_1,0,0,50,0,0,3.5,4.5', expected the line frame_id"),
+        (HEADER + "RZ_1,0,0,50,60.5,70.25,61,71\n", "line 2: action is 70.25, not a whole number of 0 to 17"),
+        (HEADER + "RZ_1,0,0,50,null\n", "line 2: 5 cells, where 7 columns are named"),
+        (HEADER + "RZ_1,zero,0,50,0,0,null\n", "line 2: could not convert string to float"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=match):
+            read_gaze(path)
+
+
+def test_trials_that_end_early_are_told(tmp_path):
+    archive = write_trial(tmp_path, frames()[:20])
+    assert Trial(archive).gaps() is None and Trial(archive).gaps(20) is None
+    assert "frames 21 to 25 (5) lack pictures and rows of gaze" in Trial(archive).gaps(25)
+    text = archive.with_name(f"{NAME}.txt").read_text().splitlines()
+    archive.with_name(f"{NAME}.txt").write_text("\n".join(text[:13]) + "\n")  # the header and twelve rows
+    told = Trial(archive).gaps(20)
+    assert "20 pictures and rows of gaze up to frame 12, 20 by its table: frames 13 to 20 (8) lack rows of gaze" in told
+
+
+def test_frames_take_their_room_once_and_give_it_back(tmp_path):
+    trial = Trial(write_trial(tmp_path, np.repeat(frames()[:1] // 255, 60, axis=0)))
+    tracemalloc.start()
+    size = trial.frames.nbytes
+    _, peak = tracemalloc.get_traced_memory()
+    assert size == 60 * 210 * 160 * 3 and peak < 1.4 * size
+    trial.observations(trial.steps)
+    trial.forget()
+    assert tracemalloc.get_traced_memory()[0] < 0.3 * size
+    tracemalloc.stop()
 
 
 def test_games_begin_where_the_episode_changes(trial, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rljax_viz.images import mirror_resize
 from rljax_viz.measure import pearson, ranks, spearman
 
 
@@ -28,3 +29,10 @@ def test_undefined_is_nan_under_vmap_too():
 def test_maps_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match=r"two maps of one shape are compared, got \(2, 2\) and \(3, 3\)"):
         pearson(jnp.ones((2, 2)), jnp.ones((3, 3)))
+
+
+def test_a_constant_map_of_another_size_has_no_correlation():
+    flat = mirror_resize(np.full((9, 9), 0.7, np.float32), (210, 160))
+    slope = np.arange(33600.0, dtype=np.float32).reshape(210, 160)
+    assert np.ptp(np.asarray(flat)) > 0  # it varies, by rounding
+    assert np.isnan(pearson(flat, slope)) and np.isnan(spearman(slope, flat))

@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import entropy
 
+from rljax_viz.images import mirror_resize
 from rljax_viz.measure import METRICS, kl_divergence, nss, shuffled_auc, shuffled_auc_expected
 
 SHAPE = (42, 31)
@@ -35,6 +36,32 @@ def test_nss_is_the_weighted_mean_of_the_standardised_map(scale):
     want = np.average((s.astype(np.float64) - s.mean(dtype=np.float64)) / s.std(dtype=np.float64), weights=f)
     np.testing.assert_allclose(nss(s, f), want, rtol=1e-4)
     assert abs(want) < 3 and float(nss(f.astype(np.float32), f)) > 5  # a map that is the fixations sees them
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e20, 1e37])
+@pytest.mark.parametrize("offset", [0.0, 1.0, -1.0])
+def test_nss_knows_neither_scale_nor_offset(scale, offset):
+    s, f = ((saliency() * 1e-2 + offset) * scale / 1.02).astype(np.float32), fixations()
+    exact = s.astype(np.float64)
+    want = np.average((exact - exact.mean()) / exact.std(), weights=f)
+    np.testing.assert_allclose(nss(s, f), want, rtol=2e-4)
+
+
+def test_constants_are_undefined_at_any_size_and_what_varies_is_not():
+    f = fixations(shape=(210, 160))
+    levels = np.array([np.log(2), 0.2, 0.3, 0.6, 0.7, 0.123, 0.917, 1e-5, 1e20], np.float32)
+    resized = [mirror_resize(np.full((side, side), level), (210, 160)) for side in (9, 84) for level in levels]
+    assert any(np.ptp(np.asarray(map)) > 0 for map in resized)  # by rounding
+
+    @jax.jit
+    def judged(map):
+        return nss(map, f), shuffled_auc(KEY, map, f, f[None], 1), shuffled_auc_expected(map, f, f[None])
+
+    for map in (*resized, *(np.full((210, 160), level) for level in levels)):
+        assert np.isnan(judged(map)).all(), map[0, 0]
+    assert np.isnan(nss(np.full((210, 160), 0.3), f))  # not compiled as one program
+    nearly = np.float32(0.7) + np.float32(1e-5) * (f > 0)
+    assert all(np.isfinite(judged(nearly.astype(np.float32)))) and float(nss(nearly, f)) > 5
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0])

@@ -8,7 +8,7 @@ import pytest
 
 from rljax_viz import networks
 from rljax_viz.explain import scores
-from rljax_viz.measure import dead_units, frames_used, guided_focus, merged_streams, reached, stacking
+from rljax_viz.measure import dead_units, faint_layers, frames_used, merged_streams, reached, stacking
 from rljax_viz.networks import Output
 from rljax_viz.transforms import tag
 
@@ -27,13 +27,20 @@ class Dueling(nn.Module):
             x = jnp.concatenate([x[..., -1:]] * STACK, -1)
         x = tag(nn.relu(nn.Conv(8, (3, 3), name="conv1")(x)), "conv1")
         spare = tag(nn.relu(nn.Conv(8, (3, 3), name="conv2")(x)), "conv2")
+        if self.plant == "faint":
+            spare = spare * 1e-9
+        if self.plant == "zero":
+            spare = spare * 0
         x = (x if self.plant == "unlinked" else spare).reshape(-1)
-        for_value, for_advantage = (tag(nn.relu(nn.Dense(16, name=n)(x)), n) for n in ("fc_value", "fc_advantage"))
+        seen = {n: jax.lax.stop_gradient(x) if self.plant == f"{n} cut" else x for n in ("value", "advantage")}
+        for_value, for_advantage = (tag(nn.relu(nn.Dense(16, name=f"fc_{n}")(x)), f"fc_{n}") for n, x in seen.items())
         if self.plant == "stopped":
             for_value = jax.lax.stop_gradient(for_value)
         value, raw = nn.Dense(1, name="value")(for_value)[0], nn.Dense(3, name="advantage")(for_advantage)
         advantage = raw if self.plant == "mean" else raw - raw.mean()
         q = advantage if self.plant == "value left out" else value + advantage
+        if self.plant == "q stopped":
+            q = value + jax.lax.stop_gradient(advantage)
         return Output(q=q, value=value, advantage=advantage)
 
 
@@ -66,7 +73,10 @@ def faults(net, obs, begins):
     [
         ("", set()),
         ("unlinked", {("gradient", "conv2")}),
-        ("stopped", {("gradient", "fc_value")}),
+        ("stopped", {("gradient", "fc_value"), ("gradient of value", "conv2")}),
+        ("value cut", {("gradient of value", "conv1"), ("gradient of value", "conv2")}),
+        ("advantage cut", {("gradient of advantage", "conv1"), ("gradient of advantage", "conv2")}),
+        ("q stopped", {("gradient of q", "advantage"), ("gradient of q", "fc_advantage")}),
         ("value left out", {("streams", "q - value - advantage")}),
         ("mean", {("streams", "mean of advantage")}),
         ("one frame", {("frames", f"frame t-{k}") for k in (1, 2, 3)}),
@@ -75,6 +85,56 @@ def faults(net, obs, begins):
 def test_faults_of_networks_are_found_before_anything_is_learned(plant, found):
     told = faults(Dueling(plant), *walk())
     assert found <= told and bool(told) == bool(plant)  # one fault may show in several places
+
+
+@pytest.mark.parametrize("stream", ["value", "advantage"])
+def test_a_stream_that_teaches_nothing_is_named_and_nothing_else(stream):
+    other = {"value": "advantage", "advantage": "value"}[stream]
+    told = faults(Dueling(f"{stream} cut"), *walk())
+    assert told == {(f"gradient of {stream}", "conv1"), (f"gradient of {stream}", "conv2")}  # no fault of frames
+    net, (obs, _) = Dueling(f"{stream} cut"), walk()
+    found = {(one.check, one.where): one for one in reached(net.apply, net.init(jax.random.key(0), obs[0]), obs[:8])}
+    assert found[f"gradient of {stream}", f"fc_{stream}"].number > 0 and found[f"gradient of {other}", "conv1"].number > 0
+    assert (f"gradient of {stream}", f"fc_{other}") not in found  # by design, and no row at all
+
+
+def test_gradients_are_the_root_mean_square_by_hand():
+    class Line(nn.Module):  # value = sum(w x): the gradient is x, times a weight of the draw
+        @nn.compact
+        def __call__(self, obs):
+            return Output(value=nn.Dense(1, use_bias=False, name="line")(obs.reshape(-1))[0])
+
+    obs = np.random.default_rng(0).normal(size=(5, 2, 2, 1)).astype(np.float32)
+    found = {one.check: one for one in reached(Line().apply, Line().init(jax.random.key(0), obs[0]), obs)}
+    weight = abs(float(jax.random.normal(jax.random.key(0), ())))
+    want = weight * np.sqrt((obs.astype(np.float64) ** 2).mean())
+    assert found["gradient of value"].number == pytest.approx(want, rel=1e-5)
+
+
+def test_a_layer_that_is_scaled_away_is_told():
+    net, (obs, _) = Dueling("faint"), walk()
+    params = net.init(jax.random.key(0), obs[0])
+    looks = {(one.check, one.where) for one in reached(net.apply, params, obs[:8]) if one.verdict == "look"}
+    assert {("gradient of q", "conv1"), ("gradient of q", "conv2"), ("gradient of value", "conv2")} <= looks
+    assert ("gradient of q", "fc_value") not in looks
+    (faint,) = faint_layers(net.apply, params, obs)
+    assert faint.where in ("fc_value", "fc_advantage") and 0 < faint.number < 1e-6
+    sound = Dueling()
+    assert not faint_layers(sound.apply, sound.init(jax.random.key(0), obs[0]), obs)
+
+
+def test_a_layer_above_dead_ones_is_not_said_to_be_stopped():
+    net, (obs, _) = Dueling("zero"), walk()
+    found = reached(net.apply, net.init(jax.random.key(0), obs[0]), obs[:8])
+    says = {one.where: one.says for one in found if one.verdict == "fault"}
+    assert "conv2" in says and not [text for text in says.values() if "stopped" in text]
+
+
+def test_frames_that_get_in_without_a_gradient_are_no_fault_of_theirs():
+    net, (obs, _) = Dueling("value cut"), walk()
+    params = net.init(jax.random.key(0), obs[0])
+    found = frames_used(net.apply, scores.value, params, obs, 1)
+    assert [one.verdict for one in found] == ["look"] * STACK and "gets in" in found[0].says
 
 
 @pytest.mark.parametrize(
@@ -102,7 +162,8 @@ def test_sound_networks_raise_no_alarm(name, shape, channels):
     score = scores.greedy_q if name == "minatar-idqn" else scores.value
     found = merged_streams(net.apply, params, obs) + reached(net.apply, params, obs[:6])
     found += dead_units(net.apply, params, obs) + frames_used(net.apply, score, params, obs, channels)
-    assert not [one for one in found if one.verdict == "fault"]
+    found += faint_layers(net.apply, params, obs)
+    assert not [one for one in found if one.verdict == "fault" or ("gradient" in one.check and one.verdict != "ok")]
 
 
 def test_dead_units_are_counted():
@@ -113,17 +174,6 @@ def test_dead_units_are_counted():
     dead = {**params["params"], "conv1": {"kernel": kernel, "bias": jnp.where(jnp.arange(8) < 6, -1.0, 0.0)}}
     found = {one.where: one for one in dead_units(net.apply, {"params": dead}, obs)}
     assert found["conv1"].number == 0.75 and found["conv1"].verdict == "look"
-
-
-def test_guided_gradients_are_compared_on_what_moves():
-    class Sees(nn.Module):  # the score is the brightness of the newest frame: the map is 1 where it is bright, and its weight
-        @nn.compact
-        def __call__(self, obs):
-            return Output(value=nn.relu(obs[..., -1].astype(jnp.float32)).sum())
-
-    obs, _ = walk()
-    found = {one.where: one.number for one in guided_focus(Sees().apply, scores.value, {}, obs, 1)}
-    moving = (obs[1:, ..., -1] != obs[:-1, ..., -1])
-    bright = obs[1:, ..., -1] > 0
-    assert found["positive, moving over still"] == pytest.approx(bright[moving].mean() / 1e-30, rel=1e-3)
-    assert found["negative, moving over still"] == 0
+    assert found["conv1"].says.startswith("6 of 8 units never fire")
+    whole = {one.where: one.says for one in dead_units(net.apply, params, obs)}
+    assert whole["conv1"].endswith("of 8 units never fire") and "few" not in whole["conv1"]

@@ -1,6 +1,7 @@
 """An agent against a trial in which people look where it attends, and against one in which they look elsewhere."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -47,9 +48,57 @@ def test_trials_of_other_games_and_other_views_are_refused(tmp_path):
         evaluate_gaze(load_agent("zoo:Breakout-MinAtar"), tmp_path, ["gradient"], ["value"])
 
 
+def test_trials_that_cannot_be_compared_are_named_and_one_is_in_memory_at_a_time(tmp_path, monkeypatch):
+    agent = load_agent("zoo:Breakout-v5")
+    looks = {n: [(80.0, 100.0)] for n in range(1, 14)}
+    names = ["1_A", "2_B", "3_C", "4_D", "5_E"]
+    for name in names:
+        write_trial(tmp_path, frames()[:13], name=name, gaze=None if name == "3_C" else looks)
+    (tmp_path / "2_B.tar.bz2").write_bytes((tmp_path / "2_B.tar.bz2").read_bytes()[:3000])
+    (tmp_path / "4_D.txt").write_text("")
+    counts = "".join(f"{n},{15 if n == 5 else 13},breakout\n" for n in range(1, 6))
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,NumberOfFrames,Game\n" + counts)
+    held, seen = [], []
+
+    def one(agent, trial, steps, *_):
+        seen.append(trial)
+        held.append(sum("frames" in other.__dict__ for other in {id(one): one for one in seen}.values()))
+        return trial.number
+
+    monkeypatch.setattr("rljax_viz.runs.gaze._one", one)
+    with pytest.warns(UserWarning) as told:
+        found = evaluate_gaze(agent, tmp_path, ["gradient", "grad_cam"], ["value"], most_steps=3)
+    assert found == [1, 1, 5, 5] and held == [1, 1, 1, 1] and not any("frames" in trial.__dict__ for trial in seen)
+    texts = [str(one.message) for one in told]
+    for text in (
+        "trial 2 is left out: .*2_B.tar.bz2 cannot be read to its end",
+        "trial 3 is left out: .*has no gaze in the first 3 steps",
+        "trial 4 is left out: .*4_D.txt is empty",
+        r"frames 14 to 15 \(2\) lack pictures",
+    ):
+        assert [one for one in texts if re.search(text, one)], text
+    assert len(texts) == 4
+
+
+def test_what_cannot_be_checked_or_done_is_said(tmp_path):
+    agent = load_agent("zoo:Breakout-v5")
+    write_trial(tmp_path / "only", frames()[:6])
+    with pytest.raises(ValueError, match="most_steps is 1 or more, got 0"):
+        evaluate_gaze(agent, tmp_path, ["gradient"], ["value"], most_steps=0)
+    with (
+        pytest.warns(UserWarning, match=r"has no meta_data.csv: that its trials \(1\) are of Breakout-v5"),
+        pytest.raises(ValueError, match=r"no trial of .* can be compared; trial 52 is left out: .*has no gaze"),
+    ):
+        evaluate_gaze(agent, tmp_path / "only", ["gradient"], ["value"])
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,seaquest\n")
+    with pytest.raises(FileNotFoundError, match="no trial of Breakout-v5"):  # the table lies above the folder of a game
+        evaluate_gaze(agent, tmp_path / "only", ["gradient"], ["value"])
+
+
 def test_an_agent_that_remembers_sees_the_trial_in_order(tmp_path, monkeypatch):
     looks = {n: [(80.0, 100.0), (30.0 + n, 150.0)] for n in range(1, N + 1)}
     trial = Trial(write_trial(tmp_path, frames(), gaze=looks))
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,NumberOfFrames,Game\n52,30,breakout\n")
     net = networks.make("a3c-lstm", 4)
     params = net.init(jax.random.key(0), jnp.zeros((84, 84, 1), jnp.uint8))
     stacked = load_agent("zoo:Breakout-v5")

@@ -2,15 +2,19 @@
 
 import dataclasses
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rljax_viz.explain import g1_grad_cam, scores, upsample
+from rljax_viz.measure import Finding
 from rljax_viz.networks import make
-from rljax_viz.runs import check_health, examine, load_agent, make_config, train_run
+from rljax_viz.runs import Checkup, check_health, examine, load_agent, make_config, train_run
 from rljax_viz.runs.health import watched
+from rljax_viz.screen import print_health
 from tests.runs.conftest import REMEMBERS
 
 
@@ -20,7 +24,45 @@ def test_every_checkpoint_is_looked_at_and_kept(trained):
     told = json.loads((trained / "health.json").read_text())
     assert [row["update"] for row in told] == [2, 4, 6]
     assert {f["where"] for f in told[0]["findings"]} >= {"conv1", "fc", "value", "logits"}
-    assert {one.check for one in found[-1].findings} >= {"gradient", "dead units", "guided gradient"}
+    streams = ("value", "logits")
+    focus = {f"{what} of {stream}" for what in ("gradient", "guided gradient") for stream in streams}
+    focus |= {f"G1-Grad-CAM of {stream}, conv1" for stream in streams}
+    assert {one.check for one in found[-1].findings} >= {"gradient", "dead units", *focus}
+    rows = {(one.check, one.where): one.number for one in found[-1].findings}
+    assert rows["guided gradient of value", "positive, on what moves"] > 0
+    assert ("gradient of value", "logits") not in rows and rows["gradient of logits", "logits"] > 0
+    assert {one.verdict for one in found[-1].findings} == {"ok"}
+
+
+def test_g1_grad_cam_on_what_moves_is_the_share_of_its_map(trained):
+    agent = load_agent(trained)
+    obs, begins = watched(agent, 40)
+    found = {one.check: one.number for one in examine(agent, obs, begins) if "moving over whole" in one.where}
+    explain = jax.jit(g1_grad_cam(agent.f, scores.value, "conv1"))
+    maps = np.stack([np.asarray(explain(agent.params, one), np.float64) for one in obs])[1:]
+    maps = np.stack([np.asarray(upsample(map, (10, 10)), np.float64) for map in maps])
+    moves = (obs[1:] != obs[:-1]).any(-1)
+    np.testing.assert_allclose(found["G1-Grad-CAM of value, conv1"], maps[moves].mean() / maps.mean(), rtol=1e-4)
+
+
+def test_a_few_checkpoints_are_shown_and_what_is_wrong_is_said(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    found = [
+        Checkup(update, [
+            Finding("gradient of value", "conv1", update / 10, "ok", "reaches it"),
+            Finding("dead units", "fc", 0.7, "look" if update > 40 else "ok", "90 of 128 units never fire"),
+        ])
+        for update in range(10, 120, 10)
+    ]  # fmt: skip
+    print_health(found)
+    shown = capsys.readouterr().out
+    columns = [int(word) for word in re.findall(r"update (\d+) ", shown.splitlines()[1])]
+    assert columns == [10, 30, 50, 70, 90, 110]
+    assert [line for line in shown.splitlines() if "conv1" in line and "1 " in line and "11 " in line]
+    assert "look dead units, fc: 90 of 128 units never fire, since update 50" in shown and shown.endswith("no fault\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    print_health(found[:1])
+    assert "update 10" in capsys.readouterr().out
 
 
 def test_a_fault_is_told_as_one(trained):

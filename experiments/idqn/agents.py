@@ -10,7 +10,7 @@ from experiments.training import trained
 
 GAMES = ("Alien", "Freeway", "Frostbite", "Gravitar", "MsPacman", "Qbert", "SpaceInvaders", "Venture")
 STEPS = 2_500_000  # 10 million frames of the emulator
-SMOKE_STEPS, ATARI_STEPS, TINY_STEPS = 120_000, 51_200, 3_000
+SMOKE_STEPS, ATARI_STEPS, TINY_STEPS = 120_000, 25_600, 3_000
 DECODERS = {
     "AE": {},
     "VAE, beta 0": {"decoder": "vae"},
@@ -22,7 +22,7 @@ SMALL = (
     "twentieth of the paper's steps on a seed or two: a verdict there is about the conclusion, not the paper's numbers."
 )
 SHORT = (
-    "At this scale the paper's network sees 204,800 frames of the real game, a fiftieth of the paper's, on one seed: enough "
+    "At this scale the paper's network sees 102,400 frames of the real game, a hundredth of the paper's, on one seed: enough "
     "to play better than at random, not to reach the paper's numbers."
 )
 

@@ -90,7 +90,7 @@ def compare_atari(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"same": [], "chance": [], "fetched": [], "length": [], "picture": None}
     preset = agent.preset.for_evaluation()
     for seed in range(1 if tiny else 4):
-        played = pellet.compare(preset, lambda obs: int(best(obs)), seed, 60 if tiny else 400, 2 if tiny else 6)
+        played = pellet.compare(preset, lambda obs: int(best(obs)), seed, 160 if tiny else 400, 2 if tiny else 6)
         found["length"].append(played["length"])
         for name, values in pellet.measured(played["games"], by_chance).items():
             found[name] += values

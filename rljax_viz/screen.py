@@ -196,7 +196,8 @@ def print_reports(reports: list[Any], mend: bool) -> None:
     table.columns[0].no_wrap = True
     for report in reports:
         damaged, faults = int(report.damaged.sum()), "; ".join(map(str, report.faults))
-        row = (f"{report.rows:,}", f"{report.written:,}", f"{damaged:,}", f"{report.not_finite:,}", escape(faults))
+        bad = f"{report.not_finite:,}" + (f" (first: {report.first_not_finite})" if report.not_finite else "")
+        row = (f"{report.rows:,}", f"{report.written:,}", f"{damaged:,}", bad, escape(faults))
         table.add_row(report.path.name, *row)
     Console().print(table)
     for report in (report for report in reports if report.faults):

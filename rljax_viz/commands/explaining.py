@@ -58,10 +58,11 @@ def explain(
     from ..runs import estimate_run, explain_run, load_agent, methods_of
 
     run = run.parent if run.name == "episodes.zarr" else run
-    if verify:
-        good = _verify(run, mend=True)
-        if not (method or methods):
-            raise SystemExit(0 if good else 1)
+    damaged = _verify(run, mend=True) if verify else []
+    if verify and not (method or methods):
+        raise SystemExit(1 if damaged else 0)
+    if steps is not None and steps < 1:
+        raise ValueError(f"--steps is how many points of the path are summed, 1 or more; got {steps}")
     together = [name.strip() for name in methods.split(",") if name.strip()]
     if bool(method) == bool(together) or not score:
         raise ValueError("say what to explain: --method NAME (or --methods A,B,C, in one pass) and --score NAME; e.g. value")
@@ -69,23 +70,25 @@ def explain(
         raise ValueError(f"{run} does not say who played: name the agent that is to look, e.g. --agent zoo:Breakout-v5")
     loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
     chosen = together or (methods_of(loaded, past) if "all" in method else method)
-    options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps}
+    options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps is not None}
     rest: dict[str, Any] = {"layer": layer, "past": past, "options": options, "tile": tile, "dtype": store_as}
     rest["any_checkpoint"] = agent is not None
     if engine != "here" and not dry_run:
         who = {"source": agent or str(run), "update": update, "seed_index": seed_index, "network_dtype": dtype}
         names = {"run": run, "methods": chosen, "score_names": score, "together": bool(together)}
         return _explain_elsewhere(engine, {**who, **names, **rest}, workers, address, slurm)
+    part = _part(shard_range)
     with bars() as watch:
         if dry_run:
-            estimates = estimate_run(loaded, run, chosen, score, **rest, watch=watch)
+            estimates = estimate_run(loaded, run, chosen, score, **rest, part=part, watch=watch)
         else:
-            part = _part(shard_range)
             done = explain_run(loaded, run, chosen, score, **rest, together=bool(together), part=part, watch=watch)
     if dry_run:
         print_estimates(estimates)
         return
     print_explained(done)
+    if "episodes.zarr" in damaged:
+        raise SystemExit(1)  # damaged maps are made anew, but frames stay what they are
     print(f"Next: rljax-viz report {run}")
 
 
@@ -123,7 +126,7 @@ def verify(
 
     Example: rljax-viz verify runs/demo
     """
-    if not _verify(run.parent if run.name == "episodes.zarr" else run, mend=mend):
+    if _verify(run.parent if run.name == "episodes.zarr" else run, mend=mend):
         raise SystemExit(1)
 
 
@@ -135,11 +138,11 @@ def _part(text: str) -> tuple[int, int]:
         raise ValueError(f"--shard-range is I/N, e.g. 0/8 to 7/8; got {text!r}") from None
 
 
-def _verify(run: Path, mend: bool) -> bool:
-    """Prints what every store of `run` holds and what is damaged; whether all is well."""
+def _verify(run: Path, mend: bool) -> list[str]:
+    """Prints what every store of `run` holds and what is damaged; the names of the damaged ones."""
     from ..runs import verify_run
 
     with bars() as watch:
         reports = verify_run(run, mend=mend, watch=watch)
     print_reports(reports, mend)
-    return not any(report.faults for report in reports)
+    return [report.path.name for report in reports if report.faults]

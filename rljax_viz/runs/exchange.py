@@ -288,12 +288,13 @@ def _to_minari(episodes: Episodes, name: str, watch: Watch) -> str:
         rows = slice(game.start, game.stop)
         last = lambda x: np.concatenate([x, x[-1:]])  # noqa: E731  (Minari has one observation more than actions)
         ends = {end: episodes[end][rows].copy() for end in _ENDS}
+        recorded = last(ends["truncated"].copy())  # stands among the infos, and comes back as it was
         if not any(values[-1] for values in ends.values()):
             ends["truncated"][-1] = True  # Minari's episodes end
         columns: Any = {
             "observations": last(episodes.frames[rows]), "actions": episodes.action[rows], "rewards": episodes.reward[rows],
             "terminations": ends["terminated"], "truncations": ends["truncated"],
-            "infos": {other: last(episodes[other][rows]) for other in others},
+            "infos": {"truncated": recorded, **{other: last(episodes[other][rows]) for other in others}},
         }  # fmt: skip
         buffers.append(EpisodeBuffer(id=number, **columns))
         watch(game.stop, len(episodes))
@@ -321,6 +322,7 @@ def _from_minari(name: str) -> Columns:
             "frames": np.asarray(episode.observations)[:count], "action": np.asarray(episode.actions).astype(np.int32),
             "reward": np.asarray(episode.rewards, np.float32), "terminated": np.asarray(episode.terminations, bool),
             "truncated": np.asarray(episode.truncations, bool), "episode": np.full(count, number, np.int32),
+            # those of our own export hold `truncated` as it was recorded
             **{k: np.asarray(v)[:count] for k, v in (episode.infos or {}).items() if not isinstance(v, dict)},
         }  # fmt: skip
         for column, values in row.items():

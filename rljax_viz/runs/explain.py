@@ -12,7 +12,7 @@ import numpy as np
 
 from ..envs import Preset, check_same_view
 from ..explain import METHODS, explain_many
-from ..store import Episodes, Maps, Report, create_maps, map_name, open_maps, verify
+from ..store import DamagedStore, Episodes, Fault, Maps, Report, create_maps, map_name, open_maps, verify
 from ..sweeps import best_tile, map_frames, measure
 from .agent import Agent, load_agent
 from .mapping import data_for, explain_shape, make_explain, scores_for, units
@@ -116,18 +116,24 @@ def estimate_run(
     options: dict[str, dict[str, Any]] | None = None,
     tile: int | None = 32,
     dtype: str = "float16",
+    part: tuple[int, int] = (0, 1),
     any_checkpoint: bool = False,
     watch: Watch = lambda name, done, all: None,
 ) -> list[Estimate]:
-    """What `explain_run` with these arguments would take, from half a second of each method; writes nothing."""
+    """What `explain_run` with these arguments would take, from half a second of each method; writes nothing.
+
+    Raises as `explain_run` does. Of a `part` of maps that are not begun the frames are a fair share.
+    """
     episodes = open_recording(agent, run, any_checkpoint)
     found = []
     jobs = _jobs(agent, run, episodes, methods, score_names, layer, options or {}, past)
     for number, job in enumerate(jobs):
         watch("measuring", number, len(jobs))
-        todo = len(episodes)
         if (job.path / "zarr.json").exists():
-            todo -= int(open_maps(job.path).done.sum())
+            maps = _maps_for(job, episodes, tile or default_tile(), dtype)
+            todo = int((~maps.done[slice(*_span([maps], part))]).sum())
+        else:
+            todo = math.ceil(len(episodes) / part[1])
         size = math.prod(job.shape) * np.dtype(dtype).itemsize + 6
         seconds = 0.0
         if todo:
@@ -179,7 +185,12 @@ def verify_run(run: Path, *, mend: bool = False, watch: Watch = lambda name, don
     if not reports:
         fix = f"record some games, rljax-viz play {run} --record"
         raise FileNotFoundError(f"{run} holds neither episodes.zarr nor maps: {fix}")
+    lengths = {report.path: report.rows for report in reports}
+    frames = lengths.get(run / "episodes.zarr")
     for report in reports:
+        if frames and report.path.parent.name == "maps" and report.rows != frames:
+            told = f"maps of {report.rows} frames, but the recording has {frames}: of another one, or rows are lost"
+            report.faults.append(Fault("map", 0, 0, told))
         if mend and report.path.parent.name == "maps":
             maps = open_maps(report.path)
             for number, rows in enumerate(maps.shards()):
@@ -205,7 +216,11 @@ def open_recording(agent: Agent, run: Path, any_checkpoint: bool = False) -> Epi
             raise ValueError(f"{path} cannot be shown to this agent: {error}") from None
     shape = episodes.observations.shape[1:]
     if shape != tuple(agent.obs_shape):
-        order = ". Its channels stand first: frames are [N H W C]" if sorted(shape) == sorted(agent.obs_shape) else ""
+        frame, own = (
+            sorted((*one[:-1], one[-1] // stack))
+            for one, stack in ((shape, episodes.stack), (agent.obs_shape, agent.preset.stack))
+        )
+        order = ". Its channels stand first: frames are [N H W C]" if frame == own else ""
         raise ValueError(f"{path} holds observations {list(shape)}, {agent.name} sees {list(agent.obs_shape)}{order}")
     have = episodes.attributes.get("checkpoint")
     if have not in (None, agent.checkpoint) and not any_checkpoint:
@@ -242,7 +257,11 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options, past) -> l
 
 
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
-    """One pass over all frames, which makes the maps of every job."""
+    """One pass over all frames, which makes the maps of every job that has some left to make."""
+    done = {job.path: _finished(job, episodes, tile, dtype, part) for job in jobs}
+    order, jobs = [job.path for job in jobs], [job for job in jobs if done[job.path] is None]
+    if not jobs:
+        return [one for one in done.values() if one is not None]
     explain = explain_many({job.name: job.explain for job in jobs})
     frames, rest = seen(agent, episodes, jobs[0].past)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
@@ -259,7 +278,27 @@ def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[
     summary = map_frames(explain, agent.params, frames, outs, rest=rest, tile=tile, span=span, progress=progress)
     speed = summary.frames_per_second
     skipped = {name: int(done[slice(*span)].sum()) for name, done in before.items()}
-    return [Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs]
+    made = {j.path: Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs}
+    return [made.get(path) or done[path] for path in order]
+
+
+def _finished(job: _Job, episodes: Episodes, tile: int | None, dtype: str, part: tuple[int, int]) -> Explained | None:
+    """The maps of a job of which nothing is left to do in `part`; None otherwise.
+
+    Raises DamagedStore where maps that are marked as done have lost a file.
+    """
+    if not (job.path / "zarr.json").exists():
+        return None
+    maps = _maps_for(job, episodes, tile or default_tile(), dtype)
+    if lost := maps.lost():
+        raise DamagedStore(
+            f"{job.path} lacks {len(lost)} of its files ({lost[0].relative_to(job.path)}, ...), whose maps are marked as "
+            "done: add --verify, or run rljax-viz verify RUN --mend, and they are made again"
+        )
+    first, last = _span([maps], part)
+    if not maps.done[first:last].all():
+        return None
+    return Explained(job.method, job.score, job.layer, job.path, last - first, last - first, 0.0)
 
 
 def _tile_of(path: Path) -> int | None:

@@ -25,7 +25,7 @@ def encode(values: Any, dtype: str, xp: Any = np) -> tuple[dict[str, Any], Any]:
     with np.errstate(invalid="ignore", under="ignore", over="ignore"):
         flat = values.reshape(len(values), -1)
         peak = xp.abs(flat).max(axis=1, initial=0)
-        finite = xp.isfinite(peak)
+        finite = xp.isfinite(flat).all(axis=1)  # not of the peak: XLA's maximum loses NaN on CPU
         if dtype == "float32":
             return {"map": values}, finite
         return (_halves if dtype == "float16" else _bytes)(values, flat, peak, finite, xp), finite

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rljax_viz.store import arrays
-from rljax_viz.store.arrays import StoredArray
+from rljax_viz.store.arrays import DamagedStore, StoredArray
 from rljax_viz.store.observations import Observations, Padding, change_rows, start_rows
 from rljax_viz.store.record import KIND, VERSION
 
@@ -34,7 +34,8 @@ class Episodes:
     Columns are read when they are indexed, never before: frames[N H W c] uint8 is the single frame of each row,
     observations[N H W c*stack] uint8 its stack, the newest last. A store that is being written, or was cut off, shows
     whole shards.
-    Raises FileNotFoundError or ValueError if there is no such store at `path`.
+    Raises FileNotFoundError or ValueError if there is no such store at `path`; DamagedStore, which is a ValueError, where it
+    was finished and its columns are of different lengths.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -45,7 +46,14 @@ class Episodes:
         self.complete: bool = ours["complete"]
         folders = sorted(entry.parent for entry in self.path.glob("*/zarr.json"))
         # a writer lengthens one column after another, when all data are on disk: the shortest says what all have
-        length = min(arrays.read_metadata(folder)["shape"][0] for folder in folders)
+        lengths = {folder.name: arrays.read_metadata(folder)["shape"][0] for folder in folders}
+        length = min(lengths.values())
+        if self.complete and max(lengths.values()) > length:
+            few = ", ".join(f"{name} {rows}" for name, rows in sorted(lengths.items()) if rows < max(lengths.values()))
+            raise DamagedStore(
+                f"{self.path} was finished with {max(lengths.values())} rows, but some columns have fewer ({few}): put those "
+                "columns back, or record anew"
+            )
         strict = ours["version"] > 1
         self.columns: dict[str, StoredArray] = {at.name: StoredArray(at, length, strict) for at in folders}
 

@@ -148,10 +148,25 @@ class Maps:
         except arrays.DamagedStore:
             raise
         except ValueError as error:  # tensorstore's word for what the file system says
+            if "Error reading" in str(error):  # a file that is written to in part is read first
+                raise arrays.DamagedStore(
+                    f"{self.path}: maps {rows.start} to {rows.stop - 1} stand in a damaged file "
+                    f"({str(error).split(' [')[0]}). Throw it away: rljax-viz verify RUN --mend, or explain --verify; the "
+                    "same command then makes its maps again"
+                ) from None
             raise OSError(
                 f"{self.path}: maps {rows.start} to {rows.stop - 1} could not be written: {str(error).split(' [')[0]}. What "
                 "was finished before stays: make room, and run the same command again"
             ) from None
+
+    def lost(self) -> list[Path]:
+        """Files that must be there, by the maps that are marked as done, and are not; their contents are not read."""
+        done, inner = self.done, ".0" * (len(self.shape) - 1)
+        return [
+            path for number, rows in enumerate(self.shards()) if done[rows].any()
+            for part in self.parts
+            if not (path := self.path / part / f"c.{number}{inner if part == 'map' else ''}").exists()
+        ]  # fmt: skip
 
     def forget(self, rows: slice) -> None:
         """Marks maps [start, stop) as not done, so that they are computed again."""

@@ -22,17 +22,21 @@ class Fault(NamedTuple):
     why: str
 
     def __str__(self) -> str:
+        if self.start == self.stop:  # all of it
+            return f"{self.array}: {self.why}"
         return f"{self.array}, rows {self.start} to {self.stop - 1}: {self.why}"
 
 
 class Report(NamedTuple):
-    """`written` of `rows` rows are there; `faults` of them are damaged; `not_finite` maps hold NaN or infinity."""
+    """`written` of `rows` rows are there; `faults` of them are damaged; `not_finite` maps hold NaN or infinity, of which
+    `first_not_finite` is the first row (-1: none)."""
 
     path: Path
     rows: int
     written: int
     faults: list[Fault]
     not_finite: int = 0
+    first_not_finite: int = -1
 
     @property
     def damaged(self) -> np.ndarray:
@@ -57,7 +61,10 @@ def verify(path: str | os.PathLike, watch: Callable[[int, int], None] = lambda d
 
 
 def _verify_episodes(path: Path, watch: Callable[[int, int], None]) -> Report:
-    episodes, faults = Episodes(path), []
+    try:
+        episodes, faults = Episodes(path), []
+    except DamagedStore as error:
+        return Report(path, 0, 0, [Fault("columns", 0, 0, str(error))])
     every = [(name, column, at) for name, column in episodes.columns.items() for at in range(0, len(column), column.shard)]
     for number, (name, column, at) in enumerate(every):
         faults += _faults(name, column, np.arange(at, min(at + column.shard, len(column))))
@@ -66,7 +73,7 @@ def _verify_episodes(path: Path, watch: Callable[[int, int], None]) -> Report:
 
 
 def _verify_maps(path: Path, watch: Callable[[int, int], None]) -> Report:
-    maps, faults, not_finite = open_maps(path), [], 0
+    maps, faults, not_finite = open_maps(path), [], []
     columns = {name: StoredArray(path / name, strict=True) for name in maps.parts}
     marks = StoredArray(path / "done")
     done = maps.done
@@ -77,10 +84,10 @@ def _verify_maps(path: Path, watch: Callable[[int, int], None]) -> Report:
             found = [fault for name, column in columns.items() for fault in _faults(name, column, written)]
             if not found:
                 values = maps[written].reshape(len(written), -1)
-                not_finite += int((~np.isfinite(values).all(axis=1)).sum())
+                not_finite += written[~np.isfinite(values).all(axis=1)].tolist()
             faults += found
         watch(rows.stop, len(maps))
-    return Report(path, len(maps), int(done.sum()), faults, not_finite)
+    return Report(path, len(maps), int(done.sum()), faults, len(not_finite), min(not_finite, default=-1))
 
 
 def _faults(name: str, column: StoredArray, rows: np.ndarray) -> list[Fault]:

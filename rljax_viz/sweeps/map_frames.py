@@ -179,7 +179,7 @@ class _Tally:
     def warn(self, explain: Callable) -> None:
         who = getattr(explain, "__name__", type(explain).__name__)
         counts = self.not_finite.items()
-        bad = [f"{count} of {_label(name, who)} (first: frame {self.first[name]})" for name, count in counts]
+        bad = [f"{count} of {who if name == ONE else name} (first: frame {self.first[name]})" for name, count in counts]
         if bad:
             message = f"of {self.total} maps, these hold NaN or infinity and are kept as they are: {', '.join(bad)}"
             warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -12,13 +12,13 @@ PRESET = make_preset("baselines", "Pong-v5", height=20, width=16)
 COLOUR = make_preset("plain", "Pong-v5", height=20, width=16, stack=2, padding="zeros")  # three colours a frame
 
 
-def recorded(run, preset, seed=0):
+def recorded(run, preset, seed=0, cut=False):
     rng = np.random.default_rng(seed)
     shape = (preset.height, preset.width, 1 if preset.grey else 3)
     starts = np.isin(np.arange(N), (0, 25))
     columns = {
         "action": rng.integers(0, 6, N).astype(np.int32), "reward": rng.normal(size=N).astype(np.float32),
-        "terminated": np.arange(N) == 24, "truncated": np.arange(N) == N - 1,
+        "terminated": np.arange(N) == 24, "truncated": (np.arange(N) == N - 1) & (not cut),
         "episode": np.cumsum(starts).astype(np.int32) - 1, "value": rng.normal(size=N).astype(np.float32),
         "ram": rng.integers(0, 256, (N, 128), dtype=np.uint8),
     }  # fmt: skip
@@ -32,12 +32,13 @@ def recorded(run, preset, seed=0):
 
 
 @pytest.mark.parametrize("preset", [PRESET, COLOUR], ids=["grey", "colour"])
+@pytest.mark.parametrize("cut", [False, True], ids=["ended", "cut short"])
 @pytest.mark.parametrize("name", ["games.npz", "games", "games.mkv", "minari:test/games-v0"])
-def test_there_and_back_again_nothing_is_lost(tmp_path, monkeypatch, preset, name):
+def test_there_and_back_again_nothing_is_lost(tmp_path, monkeypatch, preset, name, cut):
     if name.startswith("minari"):
         pytest.importorskip("minari")
         monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
-    before = recorded(tmp_path / "a", preset)
+    before = recorded(tmp_path / "a", preset, cut=cut)
     target = name if ":" in name else tmp_path / name
     seen = []
     with pytest.warns() if ":" in name else nothing():

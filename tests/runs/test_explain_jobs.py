@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rljax_viz import networks
-from rljax_viz.envs import Preset
+from rljax_viz.envs import Preset, make_preset
 from rljax_viz.explain import attention_map
 from rljax_viz.networks import Output
 from rljax_viz.runs import estimate_run, explain_run, import_recording, load_agent, methods_of, verify_run
 from rljax_viz.runs.foreign import described
-from rljax_viz.store import Episodes, create_episodes, open_maps
+from rljax_viz.store import DamagedStore, Episodes, create_episodes, create_maps, open_maps
 
 SCORES = ["value", "logit:chosen"]
 
@@ -185,3 +185,56 @@ def test_an_agent_without_names_for_its_layers(run):
     bare = agent._replace(**described(f, jnp.ones(()), agent.preset, "bare"))
     with pytest.raises(ValueError, match="has no layer 'none'; it has no tags"):
         explain_run(bare, run, ["grad_cam"], ["logit:0"], any_checkpoint=True)
+
+
+def test_what_is_there_is_not_made_again_in_one_pass(run):
+    agent = load_agent(run)
+    (first,) = explain_run(agent, run, ["gradient"], ["value"])
+    written = {path: path.stat().st_mtime_ns for path in first.path.rglob("c*") if path.is_file()}
+    done = explain_run(agent, run, ["deconvnet", "gradient", "input_x_gradient"], ["value"], together=True)
+    assert [d.method for d in done] == ["deconvnet", "gradient", "input_x_gradient"]
+    assert [d.skipped for d in done] == [0, first.frames, 0]
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    next((first.path / "map").glob("c*")).unlink()
+    with pytest.raises(DamagedStore, match=r"lacks 1 of its files \(map/c.*--verify"):
+        explain_run(agent, run, ["gradient"], ["value"])
+    verify_run(run, mend=True)
+    (again,) = explain_run(agent, run, ["gradient"], ["value"])
+    assert again.skipped < again.frames
+
+
+def test_an_estimate_knows_parts_and_refuses_what_the_job_would(run):
+    agent, steps = load_agent(run), {"integrated_gradients": {"steps": 3}}
+    count = len(Episodes(run / "episodes.zarr"))
+    (part,) = estimate_run(agent, run, ["gradient"], ["value"], part=(0, 4))
+    assert part.frames == -(-count // 4)
+    explain_run(agent, run, ["integrated_gradients"], ["value"], options=steps)
+    with pytest.raises(ValueError, match="holds other maps: attributes"):
+        estimate_run(agent, run, ["integrated_gradients"], ["value"])
+
+
+def test_maps_of_another_number_of_frames_are_told(run):
+    agent = load_agent(run)
+    explain_run(agent, run, ["gradient"], ["value"])
+    other = create_maps(run / "maps/other-value.zarr", frames=7, shape=(4, 4), attributes={})
+    other[:] = np.ones((7, 4, 4))
+    faults = {report.path.name: [str(fault) for fault in report.faults] for report in verify_run(run)}
+    assert faults["gradient-value.zarr"] == [] and "maps of 7 frames, but the recording has" in faults["other-value.zarr"][0]
+
+
+def test_channels_that_stand_first_are_seen_in_a_stack(run):
+    agent = load_agent(run)
+    shutil.rmtree(run / "episodes.zarr")
+    height, width, channels = agent.obs_shape
+    with create_episodes(run / "episodes.zarr", frame_shape=(channels, height, width), stack=1, padding="repeat",
+                         attributes={}, columns={}) as writer:  # fmt: skip
+        writer.append(frames=np.zeros((5, channels, height, width), np.uint8), stack_start=np.arange(5) == 0)
+    with pytest.raises(ValueError, match=r"channels stand first: frames are \[N H W C\]"):
+        explain_run(agent, run, ["gradient"], ["value"])
+    stacked = agent._replace(obs_shape=(84, 84, 4), preset=make_preset("dqn", "Pong-v5"))
+    shutil.rmtree(run / "episodes.zarr")
+    with create_episodes(run / "episodes.zarr", frame_shape=(1, 84, 84), stack=4, padding="repeat", attributes={},
+                         columns={}) as writer:  # fmt: skip
+        writer.append(frames=np.zeros((5, 1, 84, 84), np.uint8), stack_start=np.arange(5) == 0)
+    with pytest.raises(ValueError, match=r"channels stand first: frames are \[N H W C\]"):
+        explain_run(stacked, run, ["gradient"], ["value"])

@@ -5,8 +5,8 @@ import pytest
 import xarray
 import zarr
 
-from rljax_viz.store import Episodes, create_maps, open_maps
-from rljax_viz.store.codes import encode
+from rljax_viz.store import DamagedStore, Episodes, create_maps, open_maps
+from rljax_viz.store.codes import decode, encode
 
 ATTRIBUTES = {"preset": {"game": "Pong", "stack": 4}, "checkpoint": "ab12", "units": "value per unit of obs"}
 
@@ -167,3 +167,39 @@ def test_shards_stay_small_and_the_path_may_hold_any_letter(tmp_path):
     large[8] = np.ones((84, 84, 4))
     assert open_maps(large.path)[8].min() == 1
     assert (large.path / "map").is_dir() and len(list((large.path / "map").glob("c*"))) == 1
+
+
+@pytest.mark.parametrize("size", [10, 16, 84])
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "float32"])
+def test_what_is_not_finite_is_seen_in_a_compiled_program(dtype, size):
+    """XLA's maximum of 16 x 16 values and more loses NaN on a CPU."""
+    import jax
+    import jax.numpy as jnp
+
+    want = values(8, (size, size))
+    want[1], want[3, 2, 2], want[5, -1, -1], want[6, 0, 0] = np.nan, np.nan, np.nan, np.inf
+    stored, finite = jax.jit(lambda x: encode(x, dtype, jnp))(want)
+    assert np.flatnonzero(~np.asarray(finite)).tolist() == [1, 3, 5, 6]
+    found = decode({name: np.asarray(one) for name, one in stored.items()})
+    np.testing.assert_allclose(found[[0, 2, 4, 7]], want[[0, 2, 4, 7]], atol=0.02)
+    assert np.isnan(found[1]).all() and np.isnan(found[3, 2, 2]) and np.isnan(found[5, -1, -1])
+    if dtype != "uint8":  # which has no room for what is not finite, and gives up the whole map
+        np.testing.assert_allclose(found[5].ravel()[:-1], want[5].ravel()[:-1], rtol=1e-3, atol=1e-5)
+        assert np.isposinf(found[6, 0, 0])
+
+
+def test_files_of_maps_that_are_done_are_missed(tmp_path):
+    maps = make(tmp_path / "m.zarr")
+    maps[:16] = values(16)
+    assert maps.lost() == []
+    (tmp_path / "m.zarr/scale/c.1").unlink()
+    (tmp_path / "m.zarr/map/c.0.0.0").unlink()
+    assert maps.lost() == [tmp_path / "m.zarr/map/c.0.0.0", tmp_path / "m.zarr/scale/c.1"]
+
+
+def test_a_damaged_file_is_not_taken_for_a_full_disk(tmp_path):
+    make(tmp_path / "m.zarr")[:16] = values(16)
+    marks = tmp_path / "m.zarr/done/c.1"
+    marks.write_bytes(marks.read_bytes()[:-3])
+    with pytest.raises(DamagedStore, match=r"maps 8 to 11 stand in a damaged file .*verify RUN --mend"):
+        make(tmp_path / "m.zarr")[8:12] = values(4)

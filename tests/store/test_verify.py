@@ -138,3 +138,25 @@ def test_a_full_disk_is_named_and_what_was_finished_stays(tmp_path):
     assert "maps 64 to 127 could not be written" in done.stdout and "make room, and run the same command again" in done.stdout
     assert open_maps(tmp_path / "m.zarr").done.sum() == 64
     assert verify(tmp_path / "m.zarr").faults == []
+
+
+def test_columns_that_are_shorter_are_no_end(tmp_path):
+    games(tmp_path / "episodes.zarr")
+    about = tmp_path / "episodes.zarr/action/zarr.json"
+    said = about.read_text()
+    about.write_text(said.replace(str(STEPS), "900"))
+    with pytest.raises(DamagedStore, match=r"finished with 10000 rows, but some columns have fewer \(action 900\)"):
+        Episodes(tmp_path / "episodes.zarr")
+    (fault,) = verify(tmp_path / "episodes.zarr").faults
+    assert "action 900" in str(fault)
+    about.write_text(said)
+    assert len(Episodes(tmp_path / "episodes.zarr")) == STEPS and not verify(tmp_path / "episodes.zarr").faults
+
+
+def test_the_first_map_that_is_not_finite_is_named(tmp_path):
+    store = maps(tmp_path / "m.zarr")
+    bad = np.ones((2, 4, 4), np.float32)
+    bad[1, 0, 0] = np.nan
+    store[70:72] = bad
+    report = verify(tmp_path / "m.zarr")
+    assert (report.not_finite, report.first_not_finite) == (1, 71)

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -200,7 +200,8 @@ def open_recording(agent: Agent, run: Path, any_checkpoint: bool = False) -> Epi
         raise ValueError(f"{path}/frames are {episodes.frames.dtype}, expected uint8 (0..255): write them as they were seen")
     if "preset" in episodes.attributes:
         try:
-            check_same_view(Preset.from_json(episodes.attributes["preset"]), agent.preset, agent.name)
+            shown = replace(Preset.from_json(episodes.attributes["preset"]), padding=episodes.padding)
+            check_same_view(shown, agent.preset, agent.name)
         except ValueError as error:
             raise ValueError(f"{path} cannot be shown to this agent: {error}") from None
     shape = episodes.observations.shape[1:]

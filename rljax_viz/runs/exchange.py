@@ -216,7 +216,7 @@ def _beside(path: Path) -> Columns:
 
 def _npz(path: Path, leave_out: str = "") -> Columns:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name != leave_out}
     except (zipfile.BadZipFile, zlib.error, EOFError, TypeError, ValueError) as error:  # TypeError: one bare array
         fix = "is it cut off? Copy it again, or write it by np.savez(path, frames=..., action=...), of numbers only"

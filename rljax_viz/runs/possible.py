@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ..envs import DOORS, Preset, door_of, list_envs, make
+from ..envs import DOORS, Preset, default_preset, door_of, list_envs, make, make_preset
 
 
 def is_known(env_id: str) -> bool:
@@ -36,13 +36,18 @@ def _names() -> list[str]:
     return names
 
 
-@functools.cache
 def actions_of(preset: Preset) -> tuple[str, ...]:
-    """The names of the actions of a game that a door has, as `preset` shows it; none, with a warning, if it cannot."""
+    """The names of the actions of a game that a door has, whatever it looks like; none, with a warning, if it has not."""
+    return _actions(preset.env_id, preset.full_actions, preset.num_actions)
+
+
+@functools.cache
+def _actions(env_id: str, full_actions: bool, num_actions: int) -> tuple[str, ...]:
+    usual = make_preset(default_preset(env_id), env_id, full_actions=full_actions, num_actions=num_actions)
     try:
-        return make(preset.env_id, 1, preset).action_names
+        return make(env_id, 1, usual).action_names
     except (ValueError, ImportError) as error:
-        warnings.warn(f"the recorded actions cannot be checked: {error}", stacklevel=3)
+        warnings.warn(f"the recorded actions cannot be checked: {error}", stacklevel=4)
         return ()
 
 
@@ -59,6 +64,6 @@ def check_actions(actions: np.ndarray, names: tuple[str, ...], source: str, env_
         values = ", ".join(map(str, wrong[:5])) + (f", ... {wrong[-1]}" if len(wrong) > 5 else "")
         expected = f"{env_id} has 0 to {len(names) - 1} ({', '.join(names)})" if names else "they are counted from 0"
         raise ValueError(
-            f"{source}: column 'action' holds {values}; {expected}. Is it another game (--env), or were all 18 actions of Atari "
-            "in use (--preset machado)? Or number them anew, or leave the column out"
+            f"{source}: column 'action' holds {values}; {expected}. Is it another game (--env), or were all 18 actions of "
+            "Atari in use (--preset machado)? Or number them anew, or leave the column out"
         )

@@ -200,6 +200,9 @@ def print_reports(reports: list[Any], mend: bool) -> None:
         row = (f"{report.rows:,}", f"{report.written:,}", f"{damaged:,}", bad, escape(faults))
         table.add_row(report.path.name, *row)
     Console().print(table)
+    for report in reports:
+        for note in report.notes:
+            print(f"{report.path}: {note}")
     for report in (report for report in reports if report.faults):
         maps = report.path.parent.name == "maps"
         mended = "damaged maps were thrown away" if mend else "`--mend` throws damaged maps away"

@@ -1,11 +1,14 @@
 """Commands that take games in from elsewhere, and give them away."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from ..screen import bars, print_episodes
+
+if TYPE_CHECKING:
+    from ..envs import Preset
 
 
 def import_games(
@@ -20,17 +23,40 @@ def import_games(
 
     Example: rljax-viz import games.npz runs/games --env Breakout-v5
     """
-    from ..envs import default_preset, make_preset
+    from ..envs import make_preset
     from ..runs import import_recording
 
-    shown = make_preset(preset or default_preset(env), env)
+    shown = make_preset(preset or _usual_preset(env), env)
     with bars() as watch:
         path = import_recording(
             source, run, shown, channels_first=channels_first, overwrite=overwrite,
             watch=lambda done, all: watch("steps read", done, all),
         )  # fmt: skip
     print_episodes(path)
-    print(f"Next: rljax-viz explain {run} --agent zoo:{env} --method guided_backprop --score value")
+    print(f"Next: rljax-viz explain {run} --agent {_who(shown)} --method guided_backprop --score value")
+
+
+def _usual_preset(env: str) -> str:
+    from ..envs import default_preset
+
+    try:
+        return default_preset(env)
+    except ValueError as error:
+        raise ValueError(f"{error}. For a game of your own say how it was shown: --preset plain, or baselines") from None
+
+
+def _who(shown: "Preset") -> str:
+    """The agent of the zoo that knows the game in this view, or a word to put another one in its place."""
+    from .. import zoo
+    from ..envs import Preset, check_same_view
+
+    for name in sorted(zoo.names(), key=lambda name: name != shown.env_id):
+        try:
+            check_same_view(shown, Preset.from_json(zoo.card(name)["preset"]), name)
+        except ValueError:
+            continue
+        return f"zoo:{name}"
+    return "WHO (a run, module:function or FILE.cleanrl_model of this game)"
 
 
 def export_games(

@@ -4,6 +4,8 @@ What travels are single frames and one row of columns for each: what the agent s
 """
 
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 from ..envs import Preset
 from ..report import decode, encode
 from ..store import Episodes, create_episodes
+from .possible import actions_of, check_actions, is_known
 
 Watch = Callable[[int, int], None]
 Columns = dict[str, Any]
@@ -38,7 +41,8 @@ def import_recording(
     any of `action`, `reward`, `terminated`, `truncated`, `episode`, `stack_start` and columns of your own, N rows each; in a
     `.npz` they stand together, beside PNGs in `columns.npz`, beside a video in `<its name>.npz`. `channels_first`
     turns [N c H W]. `preset` says how the game was shown (`envs.make_preset`).
-    Raises FileNotFoundError or ValueError with the fix.
+    Actions are checked against `action_names`, or against those of the game; a game that no door has is taken with a
+    warning. Raises FileNotFoundError or ValueError with the fix.
     """
     columns = _read(str(source), preset.grey)
     frames = _frames(columns, preset, str(source), channels_first)
@@ -48,6 +52,10 @@ def import_recording(
             raise ValueError(f"{source}: column {name!r} has {len(values)} rows, there are {count} frames")
     if not count:
         raise ValueError(f"{source} holds no frames")
+    known = is_known(preset.env_id)
+    if "action" in columns:
+        action_names = action_names or (actions_of(preset) if known else ())
+        check_actions(np.asarray(columns["action"]), action_names, str(source), preset.env_id)
     if missing := {"reward", *_ENDS} - set(columns):
         columns.update({name: np.zeros(count, np.float32 if name == "reward" else bool) for name in missing})
     columns["stack_start"] = _starts(columns, count)
@@ -108,8 +116,7 @@ def _read(source: str, grey: bool) -> Columns:
     if path.is_dir():
         return _from_pngs(path)
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return _npz(path)
     if path.suffix.lower() in (".mkv", ".mp4", ".avi", ".webm", ".mov", ".gif"):
         return {"frames": _video_frames(path, grey), **_beside(_columns_of(path))}
     raise ValueError(f"{path.name!r} is no recording: they are read from {KINDS}")
@@ -204,10 +211,16 @@ def _columns_of(video: Path) -> Path:
 
 
 def _beside(path: Path) -> Columns:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name != "frames"}
+    return _npz(path, leave_out="frames") if path.exists() else {}
+
+
+def _npz(path: Path, leave_out: str = "") -> Columns:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name != leave_out}
+    except (zipfile.BadZipFile, zlib.error, EOFError, TypeError, ValueError) as error:  # TypeError: one bare array
+        fix = "is it cut off? Copy it again, or write it by np.savez(path, frames=..., action=...), of numbers only"
+        raise ValueError(f"{path} cannot be read as an .npz ({error}): {fix}") from None
 
 
 def _check_pictures(episodes: Episodes) -> None:
@@ -317,9 +330,10 @@ def _from_minari(name: str) -> Columns:
         raise FileNotFoundError(f"Minari has no local dataset {name!r} (there are: {have}): {fix}") from error
     parts: dict[str, list[np.ndarray]] = {}
     for number, episode in enumerate(dataset.iterate_episodes()):
-        count = len(episode.actions)
+        count, actions = len(episode.actions), np.asarray(episode.actions)
         row = {
-            "frames": np.asarray(episode.observations)[:count], "action": np.asarray(episode.actions).astype(np.int32),
+            "frames": np.asarray(episode.observations)[:count],
+            "action": actions.astype(np.int32) if actions.dtype.kind in "iu" else actions,
             "reward": np.asarray(episode.rewards, np.float32), "terminated": np.asarray(episode.terminations, bool),
             "truncated": np.asarray(episode.truncations, bool), "episode": np.full(count, number, np.int32),
             # those of our own export hold `truncated` as it was recorded

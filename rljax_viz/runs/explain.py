@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,10 +188,12 @@ def verify_run(run: Path, *, mend: bool = False, watch: Watch = lambda name, don
     lengths = {report.path: report.rows for report in reports}
     frames = lengths.get(run / "episodes.zarr")
     for report in reports:
-        if frames and report.path.parent.name == "maps" and report.rows != frames:
+        if report.path.parent.name != "maps" or not report.rows:
+            continue
+        if frames and report.rows != frames:
             told = f"maps of {report.rows} frames, but the recording has {frames}: of another one, or rows are lost"
             report.faults.append(Fault("map", 0, 0, told))
-        if mend and report.path.parent.name == "maps":
+        if mend:
             maps = open_maps(report.path)
             for number, rows in enumerate(maps.shards()):
                 if report.damaged[rows].any():
@@ -211,7 +213,8 @@ def open_recording(agent: Agent, run: Path, any_checkpoint: bool = False) -> Epi
         raise ValueError(f"{path}/frames are {episodes.frames.dtype}, expected uint8 (0..255): write them as they were seen")
     if "preset" in episodes.attributes:
         try:
-            check_same_view(Preset.from_json(episodes.attributes["preset"]), agent.preset, agent.name)
+            shown = replace(Preset.from_json(episodes.attributes["preset"]), padding=episodes.padding)
+            check_same_view(shown, agent.preset, agent.name)
         except ValueError as error:
             raise ValueError(f"{path} cannot be shown to this agent: {error}") from None
     shape = episodes.observations.shape[1:]

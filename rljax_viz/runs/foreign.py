@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -51,11 +52,25 @@ def load_entry(entry: str) -> dict[str, Any]:
         near = difflib.get_close_matches(function, [n for n, v in vars(module).items() if callable(v)], 1)
         meant = f"; did you mean {name}:{near[0]}?" if near else ""
         raise ValueError(f"{name} has no function {function!r}{meant}")
-    made = getattr(module, function)()
+    make_agent = getattr(module, function)
+    if not callable(make_agent) or not _takes_nothing(make_agent):
+        what = "takes arguments" if callable(make_agent) else f"is of type {type(make_agent).__name__}"
+        raise ValueError(f"{entry} {what}, expected a function of none: def {function}(): return f, params, preset; {_SHAPE}")
+    made = make_agent()
     if not isinstance(made, tuple) or len(made) != 3 or not callable(made[0]):
         raise ValueError(f"{entry}() must return (f, params, preset), got {type(made).__name__}; {_SHAPE}")
     f, params, preset = made
     return described(f, params, preset, entry)
+
+
+def _takes_nothing(function: Callable) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    except ValueError:  # it does not say
+        return True
+    return True
 
 
 def described(f: Callable, params: Any, preset: Any, name: str) -> dict[str, Any]:

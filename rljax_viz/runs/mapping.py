@@ -46,11 +46,14 @@ def make_explain(
     entry = METHODS[method]
     options = {**entry.options, **options}
     if entry.needs_layer:
-        layer = layer or agent.first_layer or "none"
+        if not agent.layers:
+            fix = "name one in its function, h = rljax_viz.transforms.tag(h, 'conv1')"
+            raise ValueError(f"{method} looks at a layer, and {agent.network} has no tags: {fix}")
+        layer = layer or agent.first_layer
         if layer not in agent.layers:
             near = difflib.get_close_matches(layer, agent.layers, 1)
             meant = f", did you mean {near[0]!r}?" if near else ";"
-            raise ValueError(f"{agent.network} has no layer {layer!r}{meant} it has {', '.join(agent.layers) or 'no tags'}")
+            raise ValueError(f"{agent.network} has no layer {layer!r}{meant} it has {', '.join(agent.layers)}")
         options = {"layer": layer, **options}
     elif layer is not None:
         raise ValueError(f"{method} takes no layer; those that do: {[m for m, e in METHODS.items() if e.needs_layer]}")

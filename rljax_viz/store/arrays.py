@@ -19,6 +19,11 @@ DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64")
 OURS = "rljax_viz"  # our own entry among the attributes of a group; all others are the user's
 _CACHE = ts.Context({"cache_pool": {"total_bytes_limit": 64 << 20}})  # neighbouring rows share a chunk: decode it once
 _CHUNK_BYTES = 256 << 10
+#: what to do about a store that has lost something, as the end of a sentence
+AGAIN = (
+    "put it back from a copy, or make the store again: a recording by `rljax-viz play RUN --record --overwrite`, maps by "
+    "deleting their folder and the same explain command"
+)
 
 
 def rows_that_fit(row_bytes: int, limit_bytes: int, least: int, most: int) -> int:
@@ -93,8 +98,14 @@ def write_metadata(folder: Path, metadata: dict) -> None:
 
 
 def read_metadata(folder: Path) -> dict:
-    """Raises FileNotFoundError if there is no zarr array or group in `folder`."""
-    return json.loads((folder / "zarr.json").read_text())
+    """Raises FileNotFoundError if there is no zarr array or group in `folder`, DamagedStore if its zarr.json is cut off."""
+    path = folder / "zarr.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: {AGAIN}") from None
+    except ValueError as error:
+        raise DamagedStore(f"{path} cannot be read ({error}): {AGAIN}") from None
 
 
 def read_group(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -103,7 +114,7 @@ def read_group(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dic
         attributes = dict(read_metadata(path)["attributes"])
         ours = attributes.pop(OURS)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no {kind} store at {path}: there is no zarr.json in it") from None
+        raise FileNotFoundError(f"no {kind} store at {path}: there is no zarr.json in it; {AGAIN}") from None
     except KeyError:
         raise ValueError(f"{path} is a zarr group, but not one that rljax_viz wrote") from None
     if ours["kind"] != kind:

@@ -34,8 +34,8 @@ class Episodes:
     Columns are read when they are indexed, never before: frames[N H W c] uint8 is the single frame of each row,
     observations[N H W c*stack] uint8 its stack, the newest last. A store that is being written, or was cut off, shows
     whole shards.
-    Raises FileNotFoundError or ValueError if there is no such store at `path`; DamagedStore, which is a ValueError, where it
-    was finished and its columns are of different lengths.
+    Raises FileNotFoundError or ValueError if there is no such store at `path`; DamagedStore, which is a ValueError, if
+    `frames` or `stack_start` is missing, or columns of a finished store differ in length.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -45,6 +45,11 @@ class Episodes:
         self.padding: Padding = ours["padding"]
         self.complete: bool = ours["complete"]
         folders = sorted(entry.parent for entry in self.path.glob("*/zarr.json"))
+        names = {folder.name for folder in folders}
+        if missing := sorted({"frames", "stack_start"} - names):
+            raise DamagedStore(f"{self.path} has lost its column {' and '.join(missing)}: {arrays.AGAIN}")
+        #: columns that were written and are not there any more
+        self.lost: list[str] = sorted(set(ours.get("columns", ())) - names)
         # a writer lengthens one column after another, when all data are on disk: the shortest says what all have
         lengths = {folder.name: arrays.read_metadata(folder)["shape"][0] for folder in folders}
         length = min(lengths.values())

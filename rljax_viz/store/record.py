@@ -16,7 +16,7 @@ Columns = Mapping[str, tuple[tuple[int, ...], str]]
 _BLOCK_BYTES = 64 << 20  # what is buffered, all columns together
 _AHEAD = 1 << 40  # rows the writer may use; readers see the length in zarr.json
 # names that `Episodes` uses itself
-_RESERVED = ("attributes", "columns", "complete", "episodes", "observations", "padding", "path", "stack")
+_RESERVED = ("attributes", "columns", "complete", "episodes", "lost", "observations", "padding", "path", "stack")
 
 
 def create_episodes(
@@ -48,7 +48,7 @@ def create_episodes(
     if taken:
         raise ValueError(f"columns {sorted(taken)}: these names are the store's own (frames, stack_start always exist)")
     every = {"frames": (tuple(frame_shape), "uint8"), "stack_start": ((), "bool"), **columns}
-    ours = {"kind": KIND, "version": VERSION, "stack": stack, "padding": padding}
+    ours = {"kind": KIND, "version": VERSION, "stack": stack, "padding": padding, "columns": sorted(every)}
     plain = arrays.as_json(attributes)
     for _, dtype in every.values():
         arrays.check_dtype(dtype)
@@ -58,8 +58,13 @@ def create_episodes(
 
 
 def _make_room(path: Path, overwrite: bool) -> None:
-    if (path / "zarr.json").exists() and arrays.read_group(path, KIND, VERSION)[1]["complete"] and not overwrite:
-        raise FileExistsError(f"{path} holds finished episodes: pass overwrite=True to replace them, or another path")
+    try:
+        complete = arrays.read_group(path, KIND, VERSION)[1]["complete"]
+    except (FileNotFoundError, arrays.DamagedStore):
+        complete = any(path.glob("*/zarr.json"))  # it lost its own; all its rows may be there
+    if complete and not overwrite:
+        fix = "pass overwrite=True (on the command line --overwrite) to replace them, or another path"
+        raise FileExistsError(f"{path} holds finished episodes: {fix}")
     arrays.remove_store(path)
 
 

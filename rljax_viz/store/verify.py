@@ -14,7 +14,7 @@ from rljax_viz.store.maps import KIND, VERSION, open_maps
 
 
 class Fault(NamedTuple):
-    """Rows [start, stop) of one array that cannot be read, and why."""
+    """Rows [start, stop) of one array that cannot be read, and why; no rows where the array itself is not there."""
 
     array: str
     start: int
@@ -22,14 +22,16 @@ class Fault(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        if self.start == self.stop:  # all of it
-            return f"{self.array}: {self.why}"
-        return f"{self.array}, rows {self.start} to {self.stop - 1}: {self.why}"
+        rows = f", rows {self.start} to {self.stop - 1}" if self.stop > self.start else ""
+        return f"{self.array}{rows}: {self.why}"
 
 
 class Report(NamedTuple):
     """`written` of `rows` rows are there; `faults` of them are damaged; `not_finite` maps hold NaN or infinity, of which
-    `first_not_finite` is the first row (-1: none)."""
+    `first_not_finite` is the first row (-1: none).
+
+    `notes` say what is no damage, and should be known.
+    """
 
     path: Path
     rows: int
@@ -37,6 +39,7 @@ class Report(NamedTuple):
     faults: list[Fault]
     not_finite: int = 0
     first_not_finite: int = -1
+    notes: tuple[str, ...] = ()
 
     @property
     def damaged(self) -> np.ndarray:
@@ -50,26 +53,50 @@ class Report(NamedTuple):
 def verify(path: str | os.PathLike, watch: Callable[[int, int], None] = lambda done, all: None) -> Report:
     """Every checksum of the episodes or maps at `path`, a file at a time; `watch(rows, all rows)`.
 
-    Finds files that are missing, cut off or changed; of maps, only those that are marked as done are asked for.
+    Finds files that are missing, cut off or changed; of maps, only those that are marked as done are asked for. A store
+    that cannot be opened for what it has lost is a report of no rows and one fault.
     Raises FileNotFoundError or ValueError if there is no store of ours.
     """
+    path = Path(path)
     try:
-        arrays.read_group(Path(path), KIND, VERSION)
+        return (_verify_maps if _are_maps(path) else _verify_episodes)(path, watch)
+    except (FileNotFoundError, DamagedStore) as error:
+        if not any(path.glob("*/zarr.json")):
+            raise
+        return Report(path, 0, 0, [Fault("store", 0, 0, str(error))])
+
+
+def _are_maps(path: Path) -> bool:
+    """By what the store says of itself; where it cannot, by its arrays."""
+    try:
+        arrays.read_group(path, KIND, VERSION)
+    except (FileNotFoundError, DamagedStore):
+        return (path / "map").exists() and not (path / "frames").exists()
     except ValueError:
-        return _verify_episodes(Path(path), watch)
-    return _verify_maps(Path(path), watch)
+        return False
+    return True
 
 
 def _verify_episodes(path: Path, watch: Callable[[int, int], None]) -> Report:
-    try:
-        episodes, faults = Episodes(path), []
-    except DamagedStore as error:
-        return Report(path, 0, 0, [Fault("columns", 0, 0, str(error))])
+    episodes = Episodes(path)
+    faults = [Fault(name, 0, 0, f"the column was recorded, and is missing: {arrays.AGAIN}") for name in episodes.lost]
     every = [(name, column, at) for name, column in episodes.columns.items() for at in range(0, len(column), column.shard)]
     for number, (name, column, at) in enumerate(every):
         faults += _faults(name, column, np.arange(at, min(at + column.shard, len(column))))
         watch((number + 1) * len(episodes) // len(every), len(episodes))
-    return Report(path, len(episodes), len(episodes), faults)
+    return Report(path, len(episodes), len(episodes), faults, notes=_notes(episodes))
+
+
+def _notes(episodes: Episodes) -> tuple[str, ...]:
+    notes = []
+    if not episodes.complete:
+        notes.append("it is not finished: still being recorded, or broken off; the rows that it has can be explained")
+    if "preset" not in episodes.attributes:
+        notes.append(
+            "it has no attribute `preset`, so nobody checks that an agent is shown its own game and view: take it in anew by "
+            "`rljax-viz import SOURCE RUN --env GAME`, or give `preset` to create_episodes(attributes=...)"
+        )
+    return tuple(notes)
 
 
 def _verify_maps(path: Path, watch: Callable[[int, int], None]) -> Report:

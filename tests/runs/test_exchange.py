@@ -1,5 +1,7 @@
 """Recordings leave and come back as they were; what cannot be read is refused with the fix."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,10 @@ def test_bare_frames_are_enough(tmp_path):
         ({"frames": np.repeat(FRAMES, 4, -1)}, r"shows \[N, 20, 16, 1\] \(whole stacks are called `obs`\)"),
         ({"frames": FRAMES[0, 0]}, r"expected \[N H W c\]"),
         ({"frames": FRAMES, "action": np.zeros(11, int)}, "column 'action' has 11 rows, there are 12 frames"),
+        ({"frames": FRAMES, "action": np.ones(12)}, r"column 'action' is float64\[12\], expected .*astype\(np.int32\)"),
+        ({"frames": FRAMES, "action": np.eye(12, dtype=int)}, r"'action' is int64\[12, 12\], .*: np.argmax\(action, -1\)"),
+        ({"frames": FRAMES, "action": np.arange(12) + 50}, r"holds 50, 51, 52, 53, 54, ... 61; Pong-v5 has 0 to 5 \(noop"),
+        ({"frames": FRAMES, "action": np.arange(12) // 6 - 1}, r"'action' holds -1; Pong-v5 has 0 to 5"),
         ({"frames": FRAMES[:0]}, "holds no frames"),
         ({"pictures": FRAMES}, r"it needs `frames` \[N H W c\] or `obs`"),
     ],
@@ -141,6 +147,31 @@ def test_names_that_say_nothing(tmp_path):
 def test_frames_that_are_no_pictures(tmp_path):
     preset = Preset("Mine", height=20, width=16)
     rng = np.random.default_rng(0)
-    import_recording(save(tmp_path, frames=rng.integers(0, 255, (5, 20, 16, 7), dtype=np.uint8)), tmp_path / "b", preset)
+    source = save(tmp_path, frames=rng.integers(0, 255, (5, 20, 16, 7), dtype=np.uint8), action=np.full(5, 30))
+    with pytest.warns(match="no game 'Mine' can be played here.*its actions cannot be checked"):
+        import_recording(source, tmp_path / "b", preset)
+    preset = dataclasses.replace(preset, env_id="Brekout-v5")
+    with pytest.warns(match="'Brekout-v5' can be played here. The nearest names: Breakout-v5"):
+        import_recording(source, tmp_path / "c", preset)
     with pytest.raises(ValueError, match=r"frames of 7 channels are no pictures: export to games\.npz"):
         export_recording(tmp_path / "b", tmp_path / "games.mkv")
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "one array", "objects"])
+def test_an_npz_that_is_none(tmp_path, damage):
+    path = save(tmp_path, frames=FRAMES, text=np.array([{}] if damage == "objects" else [0]))
+    if damage == "one array":
+        with path.open("wb") as file:
+            np.save(file, FRAMES)
+    elif damage != "objects":
+        path.write_bytes(path.read_bytes()[: 300 if damage == "cut" else 0])
+    with pytest.raises(ValueError, match=r"g.npz cannot be read as an .npz \(.*\): is it cut off\? Copy it again"):
+        import_recording(path, tmp_path / "b", PRESET)
+
+
+def test_only_agents_that_know_the_game_are_offered():
+    from rljax_viz.commands.exchanging import _who
+
+    assert _who(make_preset("baselines", "Breakout-v5")) == "zoo:Breakout-v5"
+    assert _who(make_preset("machado", "Breakout-v5")).startswith("WHO (a run, module:function")
+    assert _who(make_preset("baselines", "Brekout-v5")).startswith("WHO")

@@ -92,10 +92,10 @@ def test_maps_that_were_begun_keep_their_tile(run):
     assert again.skipped == again.frames
 
 
-def write(path, agent, frames, **changes):
+def write(path, agent, frames, padding="repeat", **changes):
     attributes = {"checkpoint": agent.checkpoint, "preset": agent.preset.to_json(), "action_names": list(agent.action_names)}
     columns = {"action": ((), "int32")}
-    options = {"stack": 1, "padding": "repeat", "columns": columns, "attributes": {**attributes, **changes}}
+    options = {"stack": 1, "padding": padding, "columns": columns, "attributes": {**attributes, **changes}}
     shape = np.shape(frames)[1:]
     with create_episodes(path / "episodes.zarr", frame_shape=shape, overwrite=True, **options) as writer:
         count = len(frames)
@@ -116,6 +116,8 @@ def test_recordings_that_are_not_this_agents_are_refused(run):
     refuses("holds no steps yet: rljax-viz play .* --record --overwrite")
     write(run, agent, frames, preset={**agent.preset.to_json(), "env_id": "Asterix-MinAtar"})
     refuses("cannot be shown to this agent: .*env_id: 'Asterix-MinAtar', trained on 'Breakout-MinAtar'")
+    write(run, agent, frames, padding="zeros")
+    refuses("cannot be shown to this agent: .*padding: 'zeros', trained on 'repeat'")
     write(run, agent, np.moveaxis(frames, -1, 1))
     refuses(r"sees \[10, 10, 4\]. Its channels stand first: frames are \[N H W C\]")
     write(run, agent, frames[:, :8])
@@ -168,7 +170,8 @@ def test_attention_is_drawn_where_the_network_has_any(run, tmp_path):
     fields = described(net.apply, net.init(jax.random.key(0), obs[0]), preset, "attending")
     attending = agent._replace(**{**fields, "network": "sparse-fls"}, checkpoint="c")
     np.savez(tmp_path / "g.npz", frames=obs[..., 3])
-    import_recording(tmp_path / "g.npz", tmp_path / "b", preset)
+    with pytest.warns(match="no game 'Mine' can be played here"):
+        import_recording(tmp_path / "g.npz", tmp_path / "b", preset)
     (done,) = explain_run(attending, tmp_path / "b", ["attention_map"], ["value", "logit:0"])
     assert (done.score, done.frames) == ("attention", 4) and methods_of(attending)[-1] == "attention_map"
     stacks = Episodes(tmp_path / "b" / "episodes.zarr").observations[:]
@@ -183,7 +186,7 @@ def test_an_agent_without_names_for_its_layers(run):
         return Output(logits=obs.reshape(-1)[:3] * params)
 
     bare = agent._replace(**described(f, jnp.ones(()), agent.preset, "bare"))
-    with pytest.raises(ValueError, match="has no layer 'none'; it has no tags"):
+    with pytest.raises(ValueError, match=r"has no tags: name one in its function, h = .*tag\(h, 'conv1'\)"):
         explain_run(bare, run, ["grad_cam"], ["logit:0"], any_checkpoint=True)
 
 

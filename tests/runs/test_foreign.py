@@ -87,6 +87,8 @@ PLAIN = "import jax.numpy as jnp\nfrom rljax_viz.envs import Preset\n"
         ),
         ("def make(): return (lambda p, o: {}, {}, 7)", "make", "preset is an envs.Preset or the id of an environment"),
         ("def make(): return (lambda p, o: {}, {}, Preset('MyGame'))", "make", r"height=84, width=84, grey=True, stack=4"),
+        ("make = 3", "make", "make is of type int, expected a function of none: def make"),
+        ("def make(seed): pass", "make", "make takes arguments, expected a function of none"),
         ("def make_pong(): pass", "make_pnog", "no function 'make_pnog'; did you mean strangers:make_pong"),
     ],
 )

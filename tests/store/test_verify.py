@@ -1,6 +1,8 @@
 """Planted damage is found, named and counted, and stays with the rows that it hit."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -160,3 +162,52 @@ def test_the_first_map_that_is_not_finite_is_named(tmp_path):
     store[70:72] = bad
     report = verify(tmp_path / "m.zarr")
     assert (report.not_finite, report.first_not_finite) == (1, 71)
+
+
+LOST = {
+    "frames": (lambda path: shutil.rmtree(path / "frames"), "has lost its column frames: put it back from a copy, or"),
+    "stack_start": (lambda path: shutil.rmtree(path / "stack_start"), "has lost its column stack_start: put it back"),
+    "group": (lambda path: (path / "zarr.json").unlink(), "no episodes store at .*: there is no zarr.json in it; put it"),
+    "cut": (lambda path: os.truncate(path / "frames/zarr.json", 200), r"frames/zarr.json cannot be read \(.*\): put it back"),
+    "group cut": (lambda path: os.truncate(path / "zarr.json", 50), r"e.zarr/zarr.json cannot be read \(.*: put it back"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_recording_that_has_lost_a_part_of_itself(tmp_path, lost):
+    games(tmp_path / "e.zarr")
+    damage, message = LOST[lost]
+    damage(tmp_path / "e.zarr")
+    (fault,) = verify(tmp_path / "e.zarr").faults
+    assert re.search(message, str(fault)) and "play RUN --record --overwrite" in str(fault)
+    with pytest.raises((DamagedStore, FileNotFoundError), match=message):
+        Episodes(tmp_path / "e.zarr")
+    options = {"frame_shape": (8, 8, 1), "stack": 2, "padding": "repeat", "attributes": {}, "columns": {}}
+    if "group" in lost:  # nobody knows whether its rows are all there
+        with pytest.raises(FileExistsError, match=r"overwrite=True \(on the command line --overwrite\)"):
+            create_episodes(tmp_path / "e.zarr", **options)
+    create_episodes(tmp_path / "e.zarr", overwrite=True, **options).close()
+    assert verify(tmp_path / "e.zarr").faults == []
+
+
+def test_a_lost_column_and_lost_maps(tmp_path):
+    games(tmp_path / "e.zarr")
+    shutil.rmtree(tmp_path / "e.zarr/action")
+    (fault,) = verify(tmp_path / "e.zarr").faults
+    assert "action: the column was recorded, and is missing: put it back" in str(fault)
+    maps(tmp_path / "m.zarr")
+    (tmp_path / "m.zarr/scale/zarr.json").unlink()
+    (fault,) = verify(tmp_path / "m.zarr").faults
+    assert "m.zarr/scale/zarr.json is missing: put it back" in str(fault)
+    with pytest.raises(FileNotFoundError, match="no episodes store at"):
+        verify(tmp_path / "nothing.zarr")
+
+
+def test_what_should_be_known_of_a_recording(tmp_path):
+    assert len(games(tmp_path / "a.zarr")) and "no attribute `preset`" in verify(tmp_path / "a.zarr").notes[0]
+    options = {"frame_shape": (8, 8, 1), "stack": 2, "padding": "repeat", "columns": {}}
+    writer = create_episodes(tmp_path / "b.zarr", attributes={"preset": {}}, **options)
+    (note,) = verify(tmp_path / "b.zarr").notes
+    assert "not finished" in note
+    writer.close()
+    assert verify(tmp_path / "b.zarr").notes == ()

@@ -51,6 +51,7 @@ def test_each_command_teaches_itself_with_an_example(command):
         (("compare", "/nowhere"), "is not a run"),
         (("verify", "/nowhere"), "holds neither episodes.zarr nor maps"),
         (("import", "/nowhere.npz", "/tmp/x", "--env", "Pong-v5"), "nothing at /nowhere.npz"),
+        (("import", "/nowhere.npz", "/tmp/x", "--env", "Mine"), "say how it was shown: --preset plain"),
         (("export", "/nowhere", "x.npz"), "no episodes store at /nowhere/episodes.zarr"),
         (("report", "/nowhere"), "/nowhere"),
     ],

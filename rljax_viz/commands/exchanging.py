@@ -33,7 +33,10 @@ def import_games(
             watch=lambda done, all: watch("steps read", done, all),
         )  # fmt: skip
     print_episodes(path)
-    print(f"Next: rljax-viz explain {run} --agent {_who(shown)} --method guided_backprop --score value")
+    who = _who(shown)
+    print(f"Next: rljax-viz explain {run} --agent {who or 'WHO'} --method guided_backprop --score value")
+    if who is None:
+        print("WHO is a run, module:function or FILE.cleanrl_model; the zoo has no agent of this game in this view")
 
 
 def _usual_preset(env: str) -> str:
@@ -45,8 +48,8 @@ def _usual_preset(env: str) -> str:
         raise ValueError(f"{error}. For a game of your own say how it was shown: --preset plain, or baselines") from None
 
 
-def _who(shown: "Preset") -> str:
-    """The agent of the zoo that knows the game in this view, or a word to put another one in its place."""
+def _who(shown: "Preset") -> str | None:
+    """The agent of the zoo that knows the game in this view, if there is one."""
     from .. import zoo
     from ..envs import Preset, check_same_view
 
@@ -56,7 +59,7 @@ def _who(shown: "Preset") -> str:
         except ValueError:
             continue
         return f"zoo:{name}"
-    return "WHO (a run, module:function or FILE.cleanrl_model of this game)"
+    return None
 
 
 def export_games(

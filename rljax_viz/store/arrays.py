@@ -21,8 +21,8 @@ _CACHE = ts.Context({"cache_pool": {"total_bytes_limit": 64 << 20}})  # neighbou
 _CHUNK_BYTES = 256 << 10
 #: what to do about a store that has lost something, as the end of a sentence
 AGAIN = (
-    "put it back from a copy, or make the store again: a recording by `rljax-viz play RUN --record --overwrite`, maps by "
-    "deleting their folder and the same explain command"
+    "put it back from a copy, or make the store again: a recording by `rljax-viz play RUN --record --overwrite` or `import`, "
+    "maps by deleting their folder and the same explain command"
 )
 
 

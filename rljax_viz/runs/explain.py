@@ -261,10 +261,11 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options, past) -> l
 
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job that has some left to make."""
-    done = {job.path: _finished(job, episodes, tile, dtype, part) for job in jobs}
-    order, jobs = [job.path for job in jobs], [job for job in jobs if done[job.path] is None]
+    order = [job.path for job in jobs]
+    made = {job.path: one for job in jobs if (one := _finished(job, episodes, tile, dtype, part))}
+    jobs = [job for job in jobs if job.path not in made]
     if not jobs:
-        return [one for one in done.values() if one is not None]
+        return list(made.values())
     explain = explain_many({job.name: job.explain for job in jobs})
     frames, rest = seen(agent, episodes, jobs[0].past)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
@@ -281,8 +282,8 @@ def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[
     summary = map_frames(explain, agent.params, frames, outs, rest=rest, tile=tile, span=span, progress=progress)
     speed = summary.frames_per_second
     skipped = {name: int(done[slice(*span)].sum()) for name, done in before.items()}
-    made = {j.path: Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs}
-    return [made.get(path) or done[path] for path in order]
+    made |= {j.path: Explained(j.method, j.score, j.layer, j.path, summary.frames, skipped[j.name], speed) for j in jobs}
+    return [made[path] for path in order]
 
 
 def _finished(job: _Job, episodes: Episodes, tile: int | None, dtype: str, part: tuple[int, int]) -> Explained | None:

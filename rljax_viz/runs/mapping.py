@@ -49,7 +49,7 @@ def make_explain(
         if not agent.layers:
             fix = "name one in its function, h = rljax_viz.transforms.tag(h, 'conv1')"
             raise ValueError(f"{method} looks at a layer, and {agent.network} has no tags: {fix}")
-        layer = layer or agent.first_layer
+        layer = str(layer or agent.first_layer)
         if layer not in agent.layers:
             near = difflib.get_close_matches(layer, agent.layers, 1)
             meant = f", did you mean {near[0]!r}?" if near else ";"

@@ -24,10 +24,10 @@ demo: $(VENV)/.installed-core
 
 # Quick tests compile more than they compute: without LLVM's optimisation they take half the time. `slow` runs as users do.
 test: $(VENV)/.installed-test
-	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" $(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
+	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" $(BIN)/python -m pytest -n auto --dist loadfile --durations=15 $(TEST_ARGS)
 
 slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow -n auto --dist worksteal $(TEST_ARGS)
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal --durations=15 $(TEST_ARGS)
 
 long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long $(TEST_ARGS)

@@ -261,13 +261,13 @@ def _jobs(agent, run, episodes, methods, score_names, layer, options, past) -> l
 
 def _whole(agent, episodes, jobs: list[_Job], tile, dtype, part, watch) -> list[Explained]:
     """One pass over all frames, which makes the maps of every job that has some left to make."""
+    frames, rest = seen(agent, episodes, jobs[0].past)  # refuses what cannot be shown to this agent
     order = [job.path for job in jobs]
     made = {job.path: one for job in jobs if (one := _finished(job, episodes, tile, dtype, part))}
     jobs = [job for job in jobs if job.path not in made]
     if not jobs:
         return list(made.values())
     explain = explain_many({job.name: job.explain for job in jobs})
-    frames, rest = seen(agent, episodes, jobs[0].past)
     tile = next((there for there in map(_tile_of, (job.path for job in jobs)) if there), tile)
     if tile is None:
         # parts of one job begin at the same moment, and must not measure different things

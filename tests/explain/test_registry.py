@@ -37,7 +37,13 @@ def questions(net, params, obs):
     return ["q:3", "q:greedy"] if out.advantage is None else DUEL, scores.chosen_q
 
 
-NAMED = [pytest.param(name, False, marks=[] if name in COVERING else [pytest.mark.slow]) for name in SHAPES]
+def how_often(name):
+    """The twins and variants of what else is here are asked least."""
+    alike = name.startswith(("minatar-", "sparse-fls-", "dense-fls-"))
+    return [] if name in COVERING else [pytest.mark.long if alike else pytest.mark.slow]
+
+
+NAMED = [pytest.param(name, False, marks=how_often(name)) for name in SHAPES]
 
 
 @pytest.mark.parametrize(("name", "fast"), [*NAMED, ("nature", True), ("minatar", True)])
@@ -71,7 +77,7 @@ def test_scores(name):
     assert jax.eval_shape(gradient(record(net.apply), chosen), params, obs, action).shape == obs.shape
 
 
-@pytest.mark.slow  # tests/runs/test_explain.py runs them all on MinAtar, too
+@pytest.mark.long  # tests/runs/test_explain.py runs them all on MinAtar, too
 @pytest.mark.parametrize("method_name", METHODS)
 def test_values_on_minatar(method_name):
     net = networks.make("minatar", num_actions=6)

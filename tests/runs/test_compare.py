@@ -32,6 +32,7 @@ def test_every_method_against_every_other(explained):
         np.testing.assert_allclose(got, np.mean([metric(*pair)[0] for pair in pairs]), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_built_in_attention_against_methods(tmp_path, monkeypatch):
     run = train_run(make_config("Breakout-MinAtar", "ppo", network="minatar-daqn", **TINY), tmp_path / "run")
     agent = load_agent(run)

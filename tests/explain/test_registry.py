@@ -38,8 +38,8 @@ def questions(net, params, obs):
 
 
 def how_often(name):
-    """The twins and variants of what else is here are asked least."""
-    alike = name.startswith(("minatar-", "sparse-fls-", "dense-fls-"))
+    """The twins and variants of what else is here are asked least, and what is slowest."""
+    alike = name.startswith(("minatar-", "sparse-fls-", "dense-fls-")) or name == "split-attention"
     return [] if name in COVERING else [pytest.mark.long if alike else pytest.mark.slow]
 
 

@@ -72,7 +72,7 @@ def test_a_fault_is_told_as_one(trained):
     assert {"fc", "conv1"} <= faults  # nothing passes through a layer that never fires
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_layer_between_the_streams_and_q_is_no_fault():
     dueling = load_agent("zoo:Breakout-MinAtar-dddqn")
     network, shape = "minatar-split-attention", (10, 10, 40)
@@ -90,8 +90,9 @@ def test_steps_are_watched_in_a_row(trained):
     assert obs.shape[0] == 60 and begins[0] and np.asarray(begins).sum() > 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("algo", ["a3c-lstm", "drqn"])
+@pytest.mark.parametrize(
+    "algo", [pytest.param("a3c-lstm", marks=pytest.mark.slow), pytest.param("drqn", marks=pytest.mark.long)]
+)
 def test_an_agent_that_remembers_is_looked_at_with_its_memory(algo, tmp_path):
     run = train_run(make_config("Breakout-MinAtar", algo, **REMEMBERS[algo]), tmp_path / "run")
     found = check_health(run, frames=40)

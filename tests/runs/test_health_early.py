@@ -35,7 +35,7 @@ def returns(run, updates):
     return np.array([value for value in rows if value is not None])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_unlinked_layer_is_found_before_the_reward_tells(tmp_path, monkeypatch):
     config = make_config("Breakout-MinAtar", "ppo", steps=4096 * 15, checkpoint_every=FIRST, **PLAN)
     sound = train_run(config, tmp_path / "sound")

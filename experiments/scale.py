@@ -167,7 +167,7 @@ def begin(
 def _give_signature(command: Callable, main: Callable) -> None:
     """What tyro reads of `command`: scale, games and out, then what `main` takes besides its experiment."""
     scale = Annotated[Scale, tyro.conf.arg(help="smoke: minutes on a CPU; paper: the paper's own setting, days on GPUs")]
-    told = "at smoke scale agents learn MinAtar, or 200,000 frames of the real games, which takes an hour on two cores"
+    told = "at smoke scale agents learn MinAtar, or 200,000 frames of the real games, which takes hours on two cores"
     games = Annotated[Games, tyro.conf.arg(help=told)]
     out = Annotated[Path | None, tyro.conf.arg(help="results' directory; else runs/experiments/<paper>/<scale>/<name>")]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(inspect.signature(main).parameters.values())[1:]]

@@ -241,3 +241,19 @@ def test_channels_that_stand_first_are_seen_in_a_stack(run):
         writer.append(frames=np.zeros((5, 1, 84, 84), np.uint8), stack_start=np.arange(5) == 0)
     with pytest.raises(ValueError, match=r"channels stand first: frames are \[N H W C\]"):
         explain_run(stacked, run, ["gradient"], ["value"])
+
+
+def test_a_pass_that_was_killed_at_its_end_goes_on_with_the_same_program(run, monkeypatch):
+    """Where the last shard of one method is done and that of the other is not."""
+    from rljax_viz.runs import explain as job
+
+    agent, asked = load_agent(run), []
+    explain_run(agent, run, ["gradient", "deconvnet"], ["value"], together=True)
+    before = {path: path.read_bytes() for path in (run / "maps").rglob("c*") if path.is_file()}
+    maps = open_maps(run / "maps/deconvnet-value.zarr")
+    maps.discard(len(maps.shards()) - 1)
+    whole = job.explain_many
+    monkeypatch.setattr(job, "explain_many", lambda programs: asked.append(sorted(programs)) or whole(programs))
+    explain_run(agent, run, ["gradient", "deconvnet"], ["value"], together=True)
+    assert asked == [["deconvnet-value", "gradient-value"]]
+    assert {path: path.read_bytes() for path in before} == before

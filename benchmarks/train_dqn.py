@@ -1,14 +1,14 @@
 """How many environment steps a second does a learner of q-values train, against a CleanRL-style PyTorch loop?
 
-    python benchmarks/train_dqn.py [--algo dqn] [--env Breakout-v5] [--updates 9] [--channels-last] [--quick]
+    python benchmarks/train_dqn.py [--algo dqn] [--env Breakout-v5] [--updates 9] [--steps 128] [--channels-last]
 
 `--algo`: dqn, double-dqn, dddqn, drqn, darqn, split-attention, idqn, each with the network, the view of the game and the
 settings it has by name; a memory of 20,000 steps. Both sides on the same two cores: envpool with the same preset, 8 games,
 gradient steps and batches alike (one for every 4 steps played), float32, equal weights at the start, same allocator
 settings; checked first: equal loss and gradient on the same batch (else this fails). After a warm-up they take turns, an
-update of 8 x 128 steps each. Prints one JSON line: steps/s (median, quartiles) of `ours` and `peer`, and the ratio
-ours / peer paired by round. `--channels-last` is PyTorch's other memory layout for the peer's convolutions: which one is
-faster depends on the machine. Needs the extra `bench`.
+update of 8 games x `--steps` each (learners from windows need minutes for 128). Prints one JSON line: steps/s (median,
+quartiles) of `ours` and `peer`, and the ratio ours / peer paired by round. `--channels-last` is PyTorch's other memory
+layout for the peer's convolutions: which one is faster depends on the machine. Needs the extra `bench`.
 """
 
 import argparse
@@ -77,10 +77,11 @@ def main() -> None:
     parser.add_argument("--algo", choices=PEERS, default="dqn")
     parser.add_argument("--env", default="Breakout-v5", help="any Atari game of envpool")
     parser.add_argument("--updates", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=128, help="of each game in one update")
     parser.add_argument("--channels-last", action="store_true", help="the memory layout of the peer's convolutions")
     parser.add_argument("--quick", action="store_true", help="two updates of 16 steps: only shows that it runs")
     args = parser.parse_args()
-    updates, num_steps = (2, 16) if args.quick else (args.updates, 128)
+    updates, num_steps = (2, 16) if args.quick else (args.updates, args.steps)
     torch.set_num_threads(2)
     torch.manual_seed(0)
     config = settings(args.algo, args.env, num_steps)

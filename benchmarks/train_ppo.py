@@ -2,7 +2,7 @@
 
     python benchmarks/train_ppo.py [--algo ppo] [--env Breakout-v5] [--updates 9] [--without-native] [--channels-last]
 
-`--algo`: ppo, a2c, a3c, a3c-lstm, each with the network, the view, the games and the settings it has by name (ppo: 8
+`--algo`: ppo, a2c, a3c, a3c-lstm, acktr, each with the network, the view, the games and the settings it has by name (ppo: 8
 games x 128 steps, 4 minibatches, 4 epochs). Both sides on the same two cores: envpool with the same preset, float32, equal
 weights at the start, same allocator settings; checked first: equal loss, gradient and advantages on the same batch (else
 this fails). After a warm-up they take turns, about a thousand steps each: one update of ppo, several of the others. Prints
@@ -29,7 +29,7 @@ if __name__ == "__main__":
 import jax
 import numpy as np
 import torch
-from peers import a3c_torch, equal, ppo_torch
+from peers import a3c_torch, acktr_torch, equal, ppo_torch
 from peers.layers_torch import copy
 from peers.nature_torch import Nature, copy_weights
 from peers.pool import make_pool
@@ -97,11 +97,12 @@ class Ours:
 
 
 class Peer(NamedTuple):
-    """`make(num_actions, stack)` a network, `fill(net, params)` our weights in it, and a loop."""
+    """`make(num_actions, stack)` a network, `fill(net, params)` our weights in it, a loop, a check."""
 
     make: Callable
     fill: Callable = copy
     learner: Callable = ppo_torch.Learner
+    check: Callable = equal.actor_critic
 
 
 PEERS = {
@@ -109,6 +110,9 @@ PEERS = {
     "a2c": Peer(lambda num_actions, stack: Nature(num_actions), copy_weights),
     "a3c": Peer(a3c_torch.A3C),
     "a3c-lstm": Peer(a3c_torch.A3CLSTM, learner=ppo_torch.RecurrentLearner),
+    "acktr": Peer(
+        lambda num_actions, stack: Nature(num_actions), copy_weights, acktr_torch.Learner, equal.natural_steps
+    ),
 }
 
 
@@ -122,7 +126,7 @@ def make_twin(algo: str, config: Any, network: Any, params: Any) -> tuple[Any, f
     peer, stack = PEERS[algo], config.preset.stack
     net = peer.make(network.num_actions, stack)
     case = equal.Case(config.algorithm, network, params, net, peer.fill, ppo_torch.loss)
-    return net, equal.actor_critic(case, stack)
+    return net, peer.check(case, stack)
 
 
 def without_native(make: Callable[[], Ours]) -> Ours:

@@ -15,7 +15,7 @@ from rljax_viz import networks
 
 ROOT = Path(__file__).parents[1]
 VALUES = ("dqn", "double-dqn", "dddqn", "idqn", "drqn", "darqn", "split-attention")
-POLICIES = ("ppo", "a2c", "a3c", "a3c-lstm")
+POLICIES = ("ppo", "a2c", "a3c", "a3c-lstm", "acktr")
 
 @pytest.fixture
 def benchmark(monkeypatch):

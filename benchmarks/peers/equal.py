@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from rljax_viz.agents import Batch, Transition, Windows, drqn_loss, gae, idqn_loss, is_recurrent
+from rljax_viz.agents import Batch, Transition, Windows, drqn_loss, gae, idqn_loss, is_recurrent, kfac
+from rljax_viz.agents.acktr import make_learn
 from rljax_viz.agents.dqn import dqn_loss
 from rljax_viz.agents.ppo import Sample, ppo_loss
 from rljax_viz.agents.recurrent_ppo import Sequences, over_time, zero_carry
 from rljax_viz.transforms import fast_convs
 
-from . import ppo_torch
+from . import acktr_torch, ppo_torch
 
 
 class Case(NamedTuple):
@@ -138,6 +139,40 @@ def actor_critic(case: Case, stack: int) -> float:
         lambda: case.loss(twin, case.config, theirs, float(clip)), case.net,
     )  # fmt: skip
     return max(differ, advantages(case.config, reward, floats["value"], done.astype(np.float32), floats["target"][0]))
+
+
+def natural_steps(case: Case, stack: int) -> float:
+    """Of ACKTR: the largest difference of both sides' weights after two steps, relative to the largest change.
+
+    Both draw the same actions and values for their Fisher statistics.
+    """
+    count, rng = 16, np.random.default_rng(1)
+    obs, action, reward, _ = made_up((count,), stack, case.network.num_actions)
+    advantage, target = (rng.normal(size=count).astype(np.float32) for _ in range(2))
+    policy: Any = jax.vmap(fast_convs(case.network.apply), (None, 0))
+    layers = kfac.find_layers(case.network, case.params, obs[0])
+    taken = Transition(obs, action, reward, jnp.zeros(count, bool), jnp.ones(count, bool), reward, reward)
+    learn = jax.jit(make_learn(case.config, case.network, layers, policy))
+    case.fill(case.net, case.params)
+    theirs, state, params = acktr_torch.KFAC(case.net, case.config), kfac.init(layers, case.params), case.params
+    before = torch.nn.utils.parameters_to_vector(case.net.parameters()).detach().clone()
+    batch = {"obs": tensors(obs)[0], "action": torch.from_numpy(action)}
+    batch |= {"advantage": torch.from_numpy(advantage), "target": torch.from_numpy(target)}
+    for key in jax.random.split(jax.random.key(5), 2):
+        key_action, key_value = jax.random.split(key)
+        out = policy(params, obs)
+        drawn = jax.random.categorical(key_action, out.logits), out.value + jax.random.normal(key_value, out.value.shape)
+        fisher = torch.from_numpy(np.array(drawn[0], np.int64)), torch.from_numpy(np.array(drawn[1]))
+        acktr_torch.learn(case.net, theirs, batch, 1.0, fisher)
+        params, state, _ = learn(params, state, (taken, advantage, target), key, jnp.ones(()))
+    moved = torch.nn.utils.parameters_to_vector(case.net.parameters()).detach().clone()
+    case.fill(case.net, params)
+    wanted = torch.nn.utils.parameters_to_vector(case.net.parameters()).detach()
+    case.fill(case.net, case.params)
+    apart = float((moved - wanted).abs().max() / (wanted - before).abs().max())
+    if not apart < 1e-3:
+        raise SystemExit(f"after two steps on the same batch the sides' weights differ by {apart:.1e} of the largest change")
+    return apart
 
 
 def advantages(config: Any, reward: Any, value: Any, done: Any, last: Any) -> float:

@@ -56,8 +56,7 @@ class Learner:
 
     def __init__(self, net: Any, pool: Any, config: Any) -> None:
         self.net, self.pool, self.s = net, pool, config
-        learned = [p for p in net.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = self.make_optimizer()
         self.obs = torch.from_numpy(pool.reset()[0])
         shape = (config.num_steps, len(self.obs))
         self.num_updates = config.steps // (shape[0] * shape[1])
@@ -66,13 +65,15 @@ class Learner:
         self.batch["obs"] = torch.zeros((*shape, *self.obs.shape[1:]), dtype=torch.uint8)
         self.updates = 0
 
+    def make_optimizer(self) -> Any:
+        learned = [p for p in self.net.parameters() if p.requires_grad]
+        return torch.optim.Adam(learned, lr=self.s.learning_rate, eps=1e-5, fused=True)
+
     def update(self) -> dict[str, float]:
-        remaining = 1.0 - self.updates / self.num_updates
-        self.optimizer.param_groups[0]["lr"] = remaining * self.s.learning_rate
         start = time.perf_counter()
         env = self.play()
         played = time.perf_counter()
-        self.learn(remaining * (self.s.clip or 0.0))
+        self.learn(1.0 - self.updates / self.num_updates)
         self.updates += 1
         return {"acting": played - start - env, "env": env, "learning": time.perf_counter() - played}
 
@@ -107,7 +108,14 @@ class Learner:
         advantage = gae(kept["reward"], kept["value"], kept["done"], last_value, s.discount, s.gae_lambda)
         return {**kept, "advantage": advantage, "target": advantage + kept["value"]}
 
-    def learn(self, clip: float) -> None:
+    def anneal(self, left: float) -> float:
+        """Sets the learning rate; gives what is left of the clipping."""
+        self.optimizer.param_groups[0]["lr"] = left * self.s.learning_rate
+        return left * (self.s.clip or 0.0)
+
+    def learn(self, left: float) -> None:
+        """From the batch; `left` of the learning rate and the clipping, 1 at the start."""
+        clip = self.anneal(left)
         samples = {name: x.flatten(0, 1) for name, x in self.samples().items()}
         size = len(samples["action"])
         for _ in range(self.s.epochs):
@@ -142,8 +150,8 @@ class RecurrentLearner(Learner):
             self.carry = carry
         return logits, value
 
-    def learn(self, clip: float) -> None:
-        samples = self.samples()
+    def learn(self, left: float) -> None:
+        clip, samples = self.anneal(left), self.samples()
         for _ in range(self.s.epochs):
             for part in torch.randperm(len(self.obs)).chunk(self.s.num_minibatches):
                 (h, c), fresh = self.begun, self.fresh[:-1, part]

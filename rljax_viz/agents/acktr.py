@@ -65,7 +65,8 @@ class ACKTRState(NamedTuple):
 
 class ACKTRMetrics(NamedTuple):
     """Of one update. `step_scale` is what the natural gradient was multiplied by: the learning rate, or less at the border
-    of the trust region. `approx_kl` is measured, between the policies before and after. `episodes` ended in its rollout."""
+    of the trust region. `approx_kl` is measured on every fourth state, between the policies before and after. `episodes`
+    ended in its rollout."""
 
     episodes: Episodes
     policy_loss: jax.Array
@@ -79,9 +80,8 @@ class ACKTRMetrics(NamedTuple):
 # ----------------------------------------------------------------------------------------------------------- losses
 
 
-def actor_critic_loss(config: ACKTR, policy, params: Any, old: Transition, advantage: jax.Array, target: jax.Array):
-    """Advantage actor-critic over `[n ...]`: Wu et al. 2017, section 3.1; `(loss, (policy, value, entropy, log_probs))`."""
-    out = policy(params, old.obs)
+def actor_critic_loss(config: ACKTR, out: Any, old: Transition, advantage: jax.Array, target: jax.Array):
+    """Advantage actor-critic, of Output[n ...]: Wu et al. 2017, section 3.1; (loss, (policy, value, entropy, log_probs))."""
     log_probs = jax.nn.log_softmax(out.logits)
     log_prob = jnp.take_along_axis(log_probs, old.action[:, None], 1)[:, 0]
     policy_loss = -masked_mean(log_prob * advantage, old.valid)
@@ -103,6 +103,31 @@ def fisher_loss(key: jax.Array, out: Any) -> jax.Array:
     return 0.5 * ((out.value - drawn) ** 2).sum() - log_prob.sum()
 
 
+def make_learn(config: ACKTR, network: Any, layers: dict[str, kfac.Layer], policy: Any) -> Any:
+    """One step along the natural gradient: `learn(params, state, batch, key, left) -> (params, state, numbers)`.
+
+    `batch`: a `Transition` [n ...], its advantages and targets [n]; `left` of the learning rate, 1 at the start. The numbers
+    are those of `ACKTRMetrics`, without its episodes.
+    """
+    settings = {name: getattr(config, name) for name in ("damping", "decay", "max_kl", "momentum", "inverse_every")}
+
+    def learn(params: Any, state: kfac.KFACState, batch: tuple, key: jax.Array, left: jax.Array) -> tuple:
+        out, pull, inputs = kfac.watched(network, layers, params, batch[0].obs, fast_convs)  # forward once, backward twice
+        loss = lambda out: actor_critic_loss(config, out, *batch)  # noqa: E731
+        slope, (policy_loss, value_loss, entropy, log_probs) = jax.grad(loss, has_aux=True)(out)
+        blocks = kfac.as_blocks(layers, pull(slope)[0])
+        slopes = pull(jax.grad(lambda out: fisher_loss(key, out))(out))[1]
+        fresh = {k: kfac.measure(layer, inputs[k], slopes[k], batch[0].valid) for k, layer in layers.items()}
+        step, state, scale = kfac.update(state, blocks, fresh, learning_rate=config.learning_rate * left, **settings)
+        params = jax.tree.map(jnp.add, params, kfac.as_params(layers, step, params))
+        obs, valid, before = (x[::4] for x in (batch[0].obs, batch[0].valid, log_probs))
+        kl = masked_mean((jnp.exp(before) * (before - jax.nn.log_softmax(policy(params, obs).logits))).sum(-1), valid)
+        norm = jnp.sqrt(sum((block**2).sum() for block in blocks.values()))
+        return params, state, (policy_loss, value_loss, entropy, kl, scale, norm)
+
+    return learn
+
+
 # -------------------------------------------------------------------------------------------------- init and update
 
 
@@ -121,7 +146,6 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
     obs = jax.eval_shape(lambda key: env.reset(key)[1].obs[0], jax.random.key(0))
     layers = kfac.find_layers(network, jax.eval_shape(network.init, jax.random.key(0), obs), obs)
-    settings = {name: getattr(config, name) for name in ("damping", "decay", "max_kl", "momentum", "inverse_every")}
 
     def init(key: jax.Array) -> ACKTRState:
         key, key_net, key_env = jax.random.split(key, 3)
@@ -129,25 +153,7 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
         params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         return ACKTRState(params, kfac.init(layers, params), env_state, timestep, key, jnp.zeros((), jnp.int32))
 
-    def measure(params: Any, batch: Transition, key: jax.Array) -> dict[str, kfac.Factors]:
-        slopes, inputs = kfac.slopes_and_inputs(
-            network, layers, params, batch.obs, lambda out: fisher_loss(key, out), fast_convs
-        )
-        return {k: kfac.measure(layer, inputs[k], slopes[k], batch.valid) for k, layer in layers.items()}
-
-    def learn(params: Any, state: kfac.KFACState, batch: tuple, key: jax.Array, at: jax.Array):
-        loss = lambda p: actor_critic_loss(config, policy, p, *batch)  # noqa: E731
-        grads, (policy_loss, value_loss, entropy, log_probs) = jax.grad(loss, has_aux=True)(params)
-        blocks = kfac.as_blocks(layers, grads)
-        rate = config.learning_rate * (1.0 - at / num_updates if config.anneal else jnp.ones(()))
-        step, state, scale = kfac.update(
-            state, blocks, measure(params, batch[0], key), learning_rate=rate, **settings
-        )
-        params = jax.tree.map(jnp.add, params, kfac.as_params(layers, step, params))
-        after = jax.nn.log_softmax(policy(params, batch[0].obs).logits)
-        kl = masked_mean((jnp.exp(log_probs) * (log_probs - after)).sum(-1), batch[0].valid)
-        norm = jnp.sqrt(sum((block**2).sum() for block in blocks.values()))
-        return params, state, (policy_loss, value_loss, entropy, kl, scale, norm)
+    learn = make_learn(config, network, layers, policy)
 
     def update(state: ACKTRState) -> tuple[ACKTRState, ACKTRMetrics]:
         key, key_act, key_fisher = jax.random.split(state.key, 3)
@@ -159,7 +165,8 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
         advantage = gae(taken.reward, taken.value, taken.done, last_value, config.discount, config.gae_lambda)
         batch = (taken, advantage, advantage + taken.value)
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)  # [T B ...] -> [n ...]
-        params, moved, parts = learn(state.params, state.kfac, batch, key_fisher, state.update)
+        left = 1.0 - state.update / num_updates if config.anneal else jnp.ones(())
+        params, moved, parts = learn(state.params, state.kfac, batch, key_fisher, left)
         state = ACKTRState(params, moved, env_state, timestep, key, state.update + 1)
         return state, ACKTRMetrics(episodes, *parts)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from ..envs import Env
-from ..transforms import fast_convs
+from ..transforms import fast_convs, hoist
 from .q_learning import Learner, QLearning, make_q_train
 from .replay import Batch
 from .settings import check_settings
@@ -84,7 +84,7 @@ def make_train(config: DQN, env: Env, network: Any) -> Train:
             f"{type(network).__name__} takes off a mean frame that only i-DQN finds: take --algo idqn, or a network that "
             "fits DQN: nature-q, nature-dueling, minatar-q, minatar-dueling (--network)"
         )
-    policy = jax.vmap(fast_convs(network.apply), (None, 0))
+    policy = jax.vmap(fast_convs(hoist(network.apply)), (None, 0))
 
     def between(first: float, last: float, part: jax.Array) -> jax.Array:
         return first + jnp.clip(part, 0.0, 1.0) * (last - first)

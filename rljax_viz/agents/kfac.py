@@ -94,14 +94,16 @@ def _window(name: str, module: nn.Conv, shape: tuple[int, ...]) -> tuple:
     return size, strides, tuple((int(low), int(high)) for low, high in padding)
 
 
-def slopes_and_inputs(
-    network: nn.Module, layers: dict[str, Layer], params: Any, obs: jax.Array, loss: Callable, fast: Callable = lambda f: f
-) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-    """Of every layer and observation of obs[n ...]: the slope of `loss(Output[n ...])` (a sum over n) at its output, and its
-    input. `fast` is a transform of the network, `transforms.fast_convs`.
+def watched(
+    network: nn.Module, layers: dict[str, Layer], params: Any, obs: jax.Array, fast: Callable = lambda f: f
+) -> tuple[Any, Callable, dict[str, jax.Array]]:
+    """`(out, pull, inputs)`: Output[n ...] of obs[n ...], and the input of every layer and observation.
+
+    `pull(slope at out)` gives the gradient of `params` and, by layer, the slope at its output [n ...]; what of it is not used
+    costs nothing under jit. `fast` is a transform of the network, `transforms.fast_convs`.
     """
 
-    def watched(params, bumps, obs):  # a bump of zero is added to each output: its gradient is the slope there
+    def one(params, bumps, obs):  # a bump of zero is added to each output: its gradient is the slope there
         seen = {}
 
         def visit(name, module, x, out):
@@ -110,29 +112,26 @@ def slopes_and_inputs(
 
         return _watch(network, params, obs, visit), seen
 
-    def total(bumps):
-        out, seen = jax.vmap(fast(watched), (None, 0, 0))(params, bumps, obs)
-        return loss(out), seen
-
+    run = jax.vmap(fast(one), (None, 0, 0))
     bumps = {name: jnp.zeros((len(obs), *layer.out.shape), layer.out.dtype) for name, layer in layers.items()}
-    return jax.grad(total, has_aux=True)(bumps)
+    return jax.vjp(lambda params, bumps: run(params, bumps, obs), params, bumps, has_aux=True)
 
 
 # -------------------------------------------------------------------------------------------------------- the factors
 
 
 def rows(layer: Layer, x: jax.Array) -> jax.Array:
-    """The input x of one observation as what the layer's weights are multiplied with: [places, in (+ 1)] float32."""
+    """The input x of one observation as what the layer's kernel is multiplied with: [places, in] float32."""
     if layer.window is None:
-        found = x.reshape(-1, x.shape[-1])
-    else:
-        (kh, kw), (sh, sw), padding = layer.window
-        x = jnp.pad(x, (*padding, (0, 0)))
-        oh, ow = (x.shape[0] - kh) // sh + 1, (x.shape[1] - kw) // sw + 1
-        ends = [(i, j, i + sh * (oh - 1) + 1, j + sw * (ow - 1) + 1) for i in range(kh) for j in range(kw)]
-        found = jnp.concatenate([x[i:down:sh, j:right:sw] for i, j, down, right in ends], -1).reshape(oh * ow, -1)
-    found = found.astype(jnp.float32)
-    return jnp.concatenate([found, jnp.ones((len(found), 1))], -1) if layer.bias else found
+        return x.reshape(-1, x.shape[-1]).astype(jnp.float32)
+    (kh, kw), (sh, sw), padding = layer.window
+    x = jnp.pad(x.astype(jnp.float32), (*padding, (0, 0)))
+    oh, ow = (x.shape[0] - kh) // sh + 1, (x.shape[1] - kw) // sw + 1
+    if kw % sw == 0:  # so many columns at once, which lie side by side in memory
+        x = x[:, : sw * (ow - 1) + kw].reshape(len(x), -1, sw * x.shape[-1])
+        kw, sw = kw // sw, 1
+    ends = [(i, j, i + sh * (oh - 1) + 1, j + sw * (ow - 1) + 1) for i in range(kh) for j in range(kw)]
+    return jnp.concatenate([x[i:down:sh, j:right:sw] for i, j, down, right in ends], -1).reshape(oh * ow, -1)
 
 
 def measure(layer: Layer, x: jax.Array, slope: jax.Array, valid: jax.Array) -> Factors:
@@ -142,19 +141,21 @@ def measure(layer: Layer, x: jax.Array, slope: jax.Array, valid: jax.Array) -> F
     """
     chunk = math.gcd(len(x), 32) if layer.window else len(x)  # patches of a few observations at a time stay in the cache
     x, slope, weight = (v.reshape(-1, chunk, *v.shape[1:]) for v in (x, slope, valid.astype(jnp.float32)))
+    places, wide = jax.eval_shape(lambda x: rows(layer, x), x[0, 0]).shape
 
-    def add(total: Factors, part):
+    def add(total: tuple, part: tuple) -> tuple[tuple, None]:
         x, slope, weight = part
-        a = jax.vmap(lambda x: rows(layer, x))(x)
-        g = slope.astype(jnp.float32).reshape(*a.shape[:2], -1)
-        both = [jnp.einsum("npi,npj,n->ij", v, v, weight) for v in (a, g)]
-        return jax.tree.map(jnp.add, total, Factors(*both)), None
+        kept = lambda v: v * weight.reshape(-1, *(1,) * (v.ndim - 1))  # noqa: E731
+        a = jax.vmap(lambda x: rows(layer, x))(kept(x.astype(jnp.float32))).reshape(-1, wide)
+        g = kept(slope.astype(jnp.float32)).reshape(len(a), -1)
+        return jax.tree.map(jnp.add, total, (a.T @ a, a.sum(0), g.T @ g)), None
 
-    wide = jax.eval_shape(lambda x: rows(layer, x), x[0, 0]).shape
-    zero = Factors(jnp.zeros((wide[1], wide[1])), jnp.zeros((slope.shape[-1], slope.shape[-1])))
-    total, _ = jax.lax.scan(add, zero, (x, slope, weight))
+    zero = jnp.zeros((wide, wide)), jnp.zeros(wide), jnp.zeros((slope.shape[-1], slope.shape[-1]))
+    (a, sums, g), _ = jax.lax.scan(add, zero, (x, slope, weight))
     number = jnp.maximum(weight.sum(), 1.0)
-    return Factors(total.a / number, total.g / (number * wide[0]))
+    if layer.bias:  # its input is 1 everywhere
+        a = jnp.block([[a, sums[:, None]], [sums[None], jnp.full((1, 1), weight.sum() * places)]])
+    return Factors(a / number, g / (number * places))
 
 
 def inverted(factors: Factors, damping: float | jax.Array) -> Factors:

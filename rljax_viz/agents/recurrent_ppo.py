@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from ..envs import Env
-from ..transforms import fast_convs
+from ..transforms import fast_convs, hoist
 from .advantages import gae
 from .heads import heads
 from .rollout import Transition, ended_games
@@ -55,15 +55,20 @@ def emptied(carry: Any, fresh: jax.Array) -> Any:
 
 
 def over_time(step: Callable, params: Any, seen: Sequences) -> Any:
-    """The outputs of `step(params, obs[B], carry[B])` along a sequence, flattened to [T * B ...]."""
+    """The outputs of `step(params, obs[B], carry[B])` along a sequence, flattened to [T * B ...].
 
-    def one(carry, row):
-        obs, fresh = row
-        out = step(params, obs, emptied(carry, fresh))
-        return out.carry, out._replace(carry=None)
+    What needs no memory (convolutions, the gates' share of the frame) runs for all steps at once, before the loop.
+    """
 
-    _, outs = jax.lax.scan(one, seen.carry, (seen.obs, seen.fresh))
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outs)
+    def whole(params: Any, seen: Sequences) -> Any:
+        def one(carry, row):
+            obs, fresh = row
+            out = step(params, obs, emptied(carry, fresh))
+            return out.carry, out._replace(carry=None)
+
+        return jax.lax.scan(one, seen.carry, (seen.obs, seen.fresh))[1]
+
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), hoist(whole)(params, seen))
 
 
 def make_recurrent_train(config: Any, env: Env, network: Any, loss: Callable, sample: Callable, metrics: Callable) -> Train:

@@ -30,6 +30,7 @@ from rljax_viz.transforms.at_layer import at_layer
 from rljax_viz.transforms.channel_slope import channel_slope
 from rljax_viz.transforms.fast_convs import ConvReport, conv_report, fast_convs
 from rljax_viz.transforms.fuse import fuse
+from rljax_viz.transforms.hoist import hoist
 from rljax_viz.transforms.linear_prefix import linear_prefix
 from rljax_viz.transforms.pairs import rescaled
 from rljax_viz.transforms.relevance import epsilon_rule, z_plus_rule
@@ -51,6 +52,7 @@ __all__ = [
     "fast_convs",
     "fuse",
     "guided",
+    "hoist",
     "intervene",
     "linear_prefix",
     "relu_backward",

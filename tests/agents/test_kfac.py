@@ -35,13 +35,18 @@ class Small(nn.Module):
         return Output(logits=nn.Dense(2, name="logits")(x), value=nn.Dense(1, name="value")(x)[0])
 
 
+def slopes_and_inputs(net, layers, params, obs, loss):
+    out, pull, inputs = kfac.watched(net, layers, params, obs)
+    return pull(jax.grad(loss)(out))[1], inputs
+
+
 def factors(net, params, obs, loss, valid=None):
     layers = kfac.find_layers(net, params, obs[0])
     valid = jnp.ones(len(obs)) if valid is None else valid
 
     @jax.jit
     def measured(params):
-        slopes, inputs = kfac.slopes_and_inputs(net, layers, params, obs, loss)
+        slopes, inputs = slopes_and_inputs(net, layers, params, obs, loss)
         return {k: kfac.measure(layers[k], inputs[k], slopes[k], valid) for k in layers}
 
     return layers, measured(params)
@@ -88,7 +93,7 @@ def test_convolutions_against_numpy():
     params = net.init(jax.random.key(1), obs[0])
     loss = lambda out: (out.logits[:, 0] * 2 + out.value).sum()  # noqa: E731
     layers, found = factors(net, params, obs, loss)
-    slopes, inputs = jax.jit(lambda p: kfac.slopes_and_inputs(net, layers, p, obs, loss))(params)
+    slopes, inputs = jax.jit(lambda p: slopes_and_inputs(net, layers, p, obs, loss))(params)
     assert list(layers) == ["first", "second", "mixed", "logits", "value"]
     windows = {"first": ((3, 3), 2, ((0, 0), (0, 0))), "second": ((3, 2), 1, ((1, 1), (0, 1)))}
     for name, window in windows.items():
@@ -99,10 +104,14 @@ def test_convolutions_against_numpy():
         np.testing.assert_allclose(got.a, sum(r.T @ r for r in rows) / 6, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(got.g, sum(s.T @ s for s in g) / 6 / rows.shape[1], rtol=1e-4, atol=1e-6)
     # inputs and slopes belong together: summed over places they are the gradient of the weights
+    out, pull, _ = kfac.watched(net, layers, params, obs)
+    pulled = pull(jax.grad(loss)(out))[0]
     grads = jax.jit(jax.grad(lambda p: loss(jax.vmap(net.apply, (None, 0))(p, obs))))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), pulled, grads)
     blocks = kfac.as_blocks(layers, grads)
     for name, layer in layers.items():
         rows = np.asarray(jax.vmap(lambda x, layer=layer: kfac.rows(layer, x))(inputs[name]))
+        rows = np.concatenate([rows, np.ones((*rows.shape[:2], 1))], -1) if layer.bias else rows
         g = np.asarray(slopes[name]).reshape(*rows.shape[:2], -1)
         np.testing.assert_allclose(np.einsum("npi,npk->ik", rows, g), blocks[name], rtol=1e-3, atol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, kfac.as_params(layers, blocks, grads), grads)

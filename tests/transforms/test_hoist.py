@@ -67,7 +67,9 @@ def test_split_attention_and_its_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
 
 
-@pytest.mark.parametrize(("name", "fast"), [("minatar-darqn", False), ("minatar-lstm", False), pytest.param("drqn", True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "fast"), [("minatar-darqn", False), ("minatar-lstm", False), pytest.param("drqn", True, marks=pytest.mark.slow)]
+)
 def test_a_sequence_of_a_network_that_remembers(name, fast):
     size, time, games = ((84, 84, 1) if name == "drqn" else (10, 10, 4)), 4, 3
     net, rng = networks.make(name, 3), np.random.default_rng(0)

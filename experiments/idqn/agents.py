@@ -75,12 +75,13 @@ def train(
     return trained(folder, config, at.say)
 
 
-def decoders(at: Experiment, tiny: bool) -> dict[str, Path]:
-    """The four ways to reconstruct, one agent each: table 2 and figure 6."""
+def decoders(at: Experiment, tiny: bool, colour: bool = False) -> dict[str, Path]:
+    """The four ways to reconstruct, one agent each: table 2 and figure 6; of frames in colour, as the emulator draws them."""
     game, found = main_game(at), {}
     for label, network in DECODERS.items():
-        name = "" if label == "AE" else label.replace(",", "").replace(" ", "-")
-        found[label] = train(at, game, name=name, tiny=tiny, network=network, **({"kl": 0.01} if "0.01" in label else {}))
+        name = " ".join([*["colour"] * colour, *[label.replace(",", "")] * (label != "AE")])
+        settings = {"preset": "colour" if colour else None, **({"kl": 0.01} if "0.01" in label else {})}
+        found[label] = train(at, game, name=name, tiny=tiny, network=network, **settings)
     return found
 
 

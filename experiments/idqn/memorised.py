@@ -1,8 +1,8 @@
 """Figures 7 and 13: an object is laid beside a trajectory that the agent knows. Does it fetch it, or play on as before?
 
 On MinAtar the paper's pellet becomes a brick of Breakout; on the real games it is MsPacman's own, laid back by its memory
-(`pellet.py`, extra `atari-ram`). Both games draw nothing at random once begun: the same actions give the same game, so that
-whatever changes is the agent's doing.
+(`pellet.py`, extra `atari-ram`), and Space Invaders goes on from a triangle (`triangle.py`). Nothing of these games is drawn
+at random once they have begun: the same actions give the same game, so that whatever changes is the agent's doing.
 """
 
 from pathlib import Path
@@ -100,6 +100,26 @@ def compare_atari(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
     return found
 
 
+def compare_triangles(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
+    """What becomes of a triangle of Space Invaders and of its mirror image; one picture."""
+    import jax
+
+    from experiments.idqn import triangle
+    from experiments.idqn.agents import train
+    from rljax_viz.runs import load_agent
+
+    agent, start = load_agent(train(at, triangle.GAME, ALGORITHMS[label], tiny=tiny)), 60
+    best = jax.jit(lambda obs: agent.f(agent.params, obs).q.argmax())
+    preset, choose = agent.preset.for_evaluation(), lambda obs: int(best(obs))
+    tried = [triangle.compare(preset, choose, seed, start, 60 if tiny else 400) for seed in range(2 if tiny else 8)]
+    games = [game for game in tried if game]
+    picture = None
+    if games:
+        path = at.folder / f"triangle-{ALGORITHMS[label]}.png"
+        picture = triangle.draw(path, label, agent.action_names, games[0], start)
+    return {"told": triangle.measured(games, start), "picture": picture}
+
+
 def compare(at: Experiment, label: str, tiny: bool) -> dict[str, Any]:
     """For each free cell beside the way, of both first states: as many steps alike, brick fetched or not; one picture."""
     from rljax_viz.runs import load_agent, make_config
@@ -165,8 +185,10 @@ def draw(
     return write_pictures(path, rows, f"{label}: a known game, and the same with a brick more", foot, legend(GAME))
 
 
-def claims(found: dict[str, Any], thing: str = "brick") -> list[Claim]:
+def claims(found: dict[str, Any], thing: str = "brick", triangles: dict[str, Any] | None = None) -> list[Claim]:
     """Of i-DQN and of double DQN, which the paper shows to do the same (figure 13d)."""
+    from experiments.idqn import triangle
+
     told = []
     for label, one in found.items():
         if not one["same"]:
@@ -177,18 +199,26 @@ def claims(found: dict[str, Any], thing: str = "brick") -> list[Claim]:
         told.append(judge("Figs. 7, 13", f"{label} plays on as it knows (8 of 10 actions)", bool(same > 0.8), words))
         words = f"{thing} fetched in {fetched:.0%} of {count} places"
         told.append(judge("Figs. 7, 13", f"{label} leaves the added object where it is", bool(fetched < 0.5), words))
-    return [*told, judge("Figs. 7, 13", "SpaceInvaders fails on an inverted triangle", None, "not tried")]
+    for label, one in (triangles or {}).items():
+        told += triangle.claims(label, one["told"])
+    if not triangles:
+        told.append(judge("Figs. 7, 13", "fails on an inverted triangle of invaders", None, "takes --games atari"))
+    return told
 
 
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
     one, thing = (compare_atari, "pellet") if at.atari else (compare, "brick")
     found = {label: at.part(ALGORITHMS[label], lambda n=label: one(at, n, tiny)) for label in ALGORITHMS}
+    triangles: dict[str, Any] = {}
+    if at.atari:
+        for label, algo in ALGORITHMS.items():
+            triangles[label] = at.part(f"triangle-{algo}", lambda n=label: compare_triangles(at, n, tiny))
     rows = [(label, *(float(np.mean(one[k])) if one[k] else None for k in ("same", "chance", "fetched")), len(one["same"]),
              max(one["length"])) for label, one in found.items()]  # fmt: skip
     header = ("agent", "same actions", "by chance", f"{thing} fetched", "places tried", "steps of the longest known game")
-    at.report("i-DQN, figures 7 and 13: an object beside a known trajectory", claims(found, thing),
+    at.report("i-DQN, figures 7 and 13: an object beside a known trajectory", claims(found, thing, triangles),
               [Table(f"What is played with a {thing} more", header, rows)],
-              [one["picture"] for one in found.values() if one["picture"]],
+              [one["picture"] for one in (*found.values(), *triangles.values()) if one["picture"]],
               ["A short game says little: an agent that hardly moves plays on whatever is laid beside it. Once the game has "
                "become another one, later actions are alike by chance.", *about(at)])  # fmt: skip
 

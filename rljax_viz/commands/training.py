@@ -20,7 +20,9 @@ def train(
     ] = None,
     seeds: Annotated[int, arg(help="agents that learn side by side; agent k is the one that seed + k gives alone")] = 1,
     seed: int = 0,
-    preset: Annotated[str | None, arg(help="how the game is shown: baselines, dqn, machado (Atari), procgen, plain")] = None,
+    preset: Annotated[
+        str | None, arg(help="how the game is shown: baselines, dqn, machado, colour (Atari), procgen, plain")
+    ] = None,
     num_envs: Annotated[int | None, arg(help="games at once for each seed")] = None,
     num_steps: Annotated[int | None, arg(help="steps of each game between two updates")] = None,
     epochs: Annotated[int | None, arg(help="how often each batch is learned from; fewer is faster")] = None,

@@ -95,9 +95,11 @@ _ATARI = {
 }
 
 #: name -> fields. `baselines` is OpenAI Baselines' PPO2 (seed 004), `dqn` is Mnih et al. 2015, `machado` is Machado
-#: et al. 2018 (arXiv:1709.06009: sticky actions, all 18 actions, whole games).
+#: et al. 2018 (arXiv:1709.06009: sticky actions, all 18 actions, whole games), `colour` is `dqn` as the emulator draws it,
+#: neither grey nor scaled (210x160x3 a frame; Annasamy & Sycara 2019, FACTS I11).
 PRESETS: dict[str, dict[str, Any]] = {
     "baselines": {**_ATARI, "noop_max": 30, "fire_reset": True, "clip_reward": True, "life_loss": True},
+    "colour": {**_ATARI, "grey": False, "height": 0, "width": 0, "noop_max": 30, "clip_reward": True, "life_loss": True},
     "dqn": {**_ATARI, "noop_max": 30, "clip_reward": True, "life_loss": True},
     "machado": {**_ATARI, "sticky": 0.25, "full_actions": True, "clip_reward": True},
     "procgen": {},

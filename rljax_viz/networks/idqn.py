@@ -19,12 +19,13 @@ DECODERS = ("ae", "vae", "dense-vae")
 class Decoder(nn.Module):
     """From an embedding [E] back to a centred frame stack [H W C], in units of 255: no output activation.
 
-    `deconvs` are (features, size, stride) of the transposed convolutions behind a fully connected layer of the shape
-    `begin`; `dense` puts another layer of 512 units before it.
+    `deconvs` are (features, size, stride, (rows, columns)) of the transposed convolutions behind a fully connected layer of
+    the shape `begin`; so many rows and columns, which a convolution of those sides leaves over, are added at the end (FACTS
+    I11: colour frames of 210x160). `dense` puts another layer of 512 units before it.
     """
 
     begin: tuple[int, ...]
-    deconvs: tuple[tuple[int, int, int], ...]
+    deconvs: tuple[tuple[int, int, int, tuple[int, int]], ...]
     dense: bool = False
 
     @nn.compact
@@ -32,10 +33,11 @@ class Decoder(nn.Module):
         if self.dense:
             h = nn.relu(nn.Dense(512, kernel_init=_NORMAL, name="before")(h))
         x = nn.relu(nn.Dense(int(np.prod(self.begin)), kernel_init=_NORMAL, name="fc")(h).reshape(self.begin))
-        for number, (features, size, stride) in enumerate(self.deconvs):
+        for number, (features, size, stride, more) in enumerate(self.deconvs):
             if number:
                 x = nn.relu(x)
-            x = nn.ConvTranspose(features, (size, size), (stride, stride), "VALID", name=f"deconv{number + 1}")(x)
+            padding = tuple((size - 1, size - 1 + left_over) for left_over in more)
+            x = nn.ConvTranspose(features, (size, size), (stride, stride), padding, name=f"deconv{number + 1}")(x)
         return x
 
 
@@ -120,9 +122,12 @@ def _decoder_sizes(small: bool, decoder: str, frame: tuple[int, ...]) -> dict[st
     high, wide, channels = frame
     dense = decoder.startswith("dense")
     if small:
-        return {"begin": (high - 2, wide - 2, 16), "deconvs": ((channels, 3, 1),), "dense": dense}
-    begin = tuple(((side - 8) // 4 + 1 - 4) // 2 + 1 - 2 for side in (high, wide))
-    return {"begin": (*begin, 64), "deconvs": ((64, 3, 1), (32, 4, 2), (channels, 8, 4)), "dense": dense}
+        return {"begin": (high - 2, wide - 2, 16), "deconvs": ((channels, 3, 1, (0, 0)),), "dense": dense}
+    second = tuple((side - 8) // 4 + 1 for side in (high, wide))
+    begin = tuple((side - 4) // 2 - 1 for side in second)
+    left = tuple((side - 4) % 2 for side in second), tuple((side - 8) % 4 for side in (high, wide))
+    deconvs = (64, 3, 1, (0, 0)), (32, 4, 2, left[0]), (channels, 8, 4, left[1])
+    return {"begin": (*begin, 64), "deconvs": deconvs, "dense": dense}
 
 
 def read_values(weights: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:

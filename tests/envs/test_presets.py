@@ -46,6 +46,8 @@ def test_the_papers_own_figures():
         assert preset.max_episode_steps * preset.frame_skip == 108_000  # 30 minutes at 60 frames a second
     assert baselines.life_loss and baselines.fire_reset and baselines.noop_max == 30 and baselines.sticky == 0
     assert dqn.life_loss and not dqn.fire_reset and dqn.noop_max == 30
+    colour = make_preset("colour", "MsPacman-v5")
+    assert (colour.grey, colour.height, colour.width, colour.stack) == (False, 0, 0, 4)
     assert not machado.life_loss and machado.full_actions and machado.sticky == 0.25
 
 

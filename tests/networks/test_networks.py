@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rljax_viz import networks, transforms
+from rljax_viz.networks.idqn import Decoder
 from tests.networks import oracles
 
 NATURES = ("nature", "nature-q", "nature-dueling")
@@ -287,3 +288,20 @@ def test_bad_names_options_and_numbers_are_refused():
         with pytest.raises(ValueError, match=r"positive int.*env\.num_actions"):
             networks.make("nature", wrong)
     assert networks.make("nature", np.int64(4)) == networks.make("nature", 4, dtype=jnp.float32)
+
+
+def test_frames_in_colour_are_decoded_to_their_own_size():
+    """FACTS I11: what 210x160 leaves over in the convolutions is added behind the transposed ones, and holds their bias."""
+    net, obs = networks.make("idqn", 9), jax.ShapeDtypeStruct((210, 160, 12), jnp.uint8)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), obs)
+    assert shapes["params"]["fc"]["kernel"].shape == (22 * 16 * 64, 256)
+    assert jax.eval_shape(net.apply, shapes, obs).reconstruction.shape == (210, 160, 12)
+    decoder = Decoder(begin=(3, 2, 4), deconvs=((6, 3, 1, (0, 0)), (5, 4, 2, (1, 0)), (2, 8, 4, (3, 1))))
+    params = decoder.init(jax.random.key(1), jnp.ones(7))
+    params["params"]["deconv3"]["bias"] = jnp.array([3.0, 5.0])
+    image = decoder.apply(params, jnp.ones(7))
+    rows, columns = (((side + 2 - 1) * 2 + 4 + more - 1) * 4 + 8 for side, more in ((3, 1), (2, 0)))
+    assert image.shape == (rows + 3, columns + 1, 2)
+    np.testing.assert_array_equal(image[rows:], jnp.broadcast_to(jnp.array([3.0, 5.0]), (3, columns + 1, 2)))
+    np.testing.assert_array_equal(image[:, columns:], jnp.broadcast_to(jnp.array([3.0, 5.0]), (rows + 3, 1, 2)))
+    assert not np.allclose(image[:rows, :columns], image[-1, -1])

@@ -36,6 +36,8 @@ def write_gallery(
     frame = np.asarray(frame)
     arrays = stacked(maps)
     labels = ["What the agent sees", *maps]
+    if foot and not all(values.any() for values in arrays.values()):
+        foot += " A map without colour is zero everywhere."
     aspect = None if rgb is None else np.shape(rgb)[1] / np.shape(rgb)[0]
     sheet = Sheet(labels, cell_size(frame, side), columns_for(len(labels)), aspect, title, foot)
     cells = [colours(frame)] + [map_over(frame, values, opacity, None) for values in arrays.values()]

@@ -63,8 +63,10 @@ class Recurrent(nn.Module):
         return RecurrentQ(self.num_actions, self.attends, small=True)(obs.repeat(2, 0).repeat(2, 1), carry)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("attends", [False, True], ids=["drqn", "darqn"])
+@pytest.mark.parametrize(
+    "attends",
+    [pytest.param(False, id="drqn", marks=pytest.mark.slow), pytest.param(True, id="darqn", marks=pytest.mark.long)],
+)
 def test_the_recurrent_networks_keep_the_cue(attends):
     config = dataclasses.replace(WINDOWS, steps=16 * 16 * 40, learn_every=16, learning_rate=3e-3)
     assert late_return(make_drqn(config, remember_cue(), Recurrent(2, attends)))[0] > 0.9  # who forgets gets 1/2
@@ -81,7 +83,10 @@ class Window(nn.Module):
         return SplitAttention(self.num_actions, small=True, window=self.window)(obs.repeat(2, 0).repeat(2, 1))
 
 
-@pytest.mark.parametrize(("window", "at_least", "at_most"), [(5, 0.9, 1.0), (1, 0.4, 0.65)], ids=["window", "one frame"])
+@pytest.mark.parametrize(
+    ("window", "at_least", "at_most"),
+    [pytest.param(5, 0.9, 1.0, id="window"), pytest.param(1, 0.4, 0.65, id="one frame", marks=pytest.mark.long)],
+)
 def test_split_attention_finds_the_cue_in_its_window(window, at_least, at_most):
     config = dataclasses.replace(
         DQN, double=True, steps=16 * 16 * 40, replay_size=16 * 256, learn_start=512, learn_every=32, batch_size=16,

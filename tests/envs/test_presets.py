@@ -57,7 +57,7 @@ def test_unknown_json_field_is_refused():
 
 
 def test_unknown_name_and_field_are_refused():
-    with pytest.raises(ValueError, match=r"no preset 'atari'; there are \['baselines', 'dqn'"):
+    with pytest.raises(ValueError, match=r"no preset 'atari'; there are \['baselines', 'colour', 'dqn'"):
         make_preset("atari", "Pong-v5")
     with pytest.raises(ValueError, match=r"a preset has no field \['frameskip'\]; it has .*'frame_skip'"):
         make_preset("dqn", "Pong-v5", frameskip=4)

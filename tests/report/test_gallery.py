@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rljax_viz.report import write_gallery, write_past
+from rljax_viz.report import panels, write_gallery, write_past
 from rljax_viz.report.panels import columns_for, fitted, font, wrapped
 
 from .play import frames, recording
@@ -26,6 +26,14 @@ def test_the_frame_and_the_game_are_there(tmp_path):
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     assert (pixels == 77).all(-1).sum() >= 64 * 64
     assert (pixels == (1, 99, 200)).all(-1).sum() >= 60 * 40
+
+
+def test_a_map_of_zeros_is_said_to_be_one(tmp_path, monkeypatch):
+    feet = []
+    monkeypatch.setattr(panels.Sheet, "_letter", lambda sheet, labels, title, foot: feet.append(foot))
+    for values in (np.zeros((4, 4)), np.ones((4, 4))):
+        write_gallery(tmp_path / "a.png", frames()[0], {"one": np.ones((4, 4)), "other": values})
+    assert ["zero everywhere" in foot for foot in feet] == [True, False]
 
 
 def test_columns_leave_no_row_empty():

@@ -90,9 +90,8 @@ def test_steps_are_watched_in_a_row(trained):
     assert obs.shape[0] == 60 and begins[0] and np.asarray(begins).sum() > 1
 
 
-@pytest.mark.parametrize(
-    "algo", [pytest.param("a3c-lstm", marks=pytest.mark.slow), pytest.param("drqn", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("algo", ["a3c-lstm", "drqn"])
 def test_an_agent_that_remembers_is_looked_at_with_its_memory(algo, tmp_path):
     run = train_run(make_config("Breakout-MinAtar", algo, **REMEMBERS[algo]), tmp_path / "run")
     found = check_health(run, frames=40)

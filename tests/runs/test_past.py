@@ -27,7 +27,7 @@ from tests.test_cli import rljax_viz
 PAST = 4
 
 
-@pytest.fixture(scope="module", params=["a3c-lstm", "drqn"])
+@pytest.fixture(scope="module", params=["drqn", pytest.param("a3c-lstm", marks=pytest.mark.long)])
 def past(request, tmp_path_factory):
     """An agent that remembers, two of its games, and the slopes of five frames at every step."""
     config = make_config("Breakout-MinAtar", request.param, **REMEMBERS[request.param])

@@ -45,7 +45,7 @@ def test_resuming_equals_never_stopping_bit_for_bit(trained, tmp_path):
     assert read_metrics(stopped) == read_metrics(trained)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_seeds_with_a_memory_resume_bit_for_bit(tmp_path):
     config = make_config(
         "Breakout-MinAtar", "dddqn", seeds=2, num_envs=4, num_steps=32, steps=4 * 32 * 6, checkpoint_every=2, replay_size=300,

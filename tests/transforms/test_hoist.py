@@ -1,5 +1,6 @@
 """What does not need the memory is cut off, equal to the whole in values and gradients."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,14 +58,16 @@ def test_effects_keep_their_place():
     assert told == [0.0, 1.0, 2.0]
 
 
-def test_split_attention_and_its_gradient():
-    net, rng = networks.make("minatar-split-attention", 3), np.random.default_rng(0)
-    obs = rng.integers(0, 2, (2, 10, 10, 4 * 3)).astype(np.uint8)
-    net = net.clone(window=3)
-    params = net.init(jax.random.key(0), obs[0])
-    loss = lambda apply: jax.jit(jax.value_and_grad(lambda p: (jax.vmap(apply, (None, 0))(p, obs).q ** 2).sum()))  # noqa: E731
-    want, got = (loss(apply)(params) for apply in (net.apply, fast_convs(hoist(net.apply))))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+def test_a_bidirectional_lstm_and_its_gradient():
+    both = [nn.RNN(nn.OptimizedLSTMCell(5), name=name) for name in ("forward", "backward")]
+    net, x = nn.Bidirectional(*both), jax.random.normal(jax.random.key(0), (4, 3, 6))
+    params = net.init(jax.random.key(1), x[0])
+    loss = lambda f: jax.jit(jax.value_and_grad(lambda p: (jax.vmap(f, (None, 0))(p, x) ** 2).sum()))  # noqa: E731
+    (want, slopes), (got, ours) = (loss(f)(params) for f in (net.apply, hoist(net.apply)))
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, slopes)
+    text = str(jax.make_jaxpr(hoist(net.apply))(params, x[0]))
+    assert text.count("scan[") == 2 and text.count("dot_general") == 4
 
 
 @pytest.mark.parametrize(

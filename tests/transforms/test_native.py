@@ -182,7 +182,7 @@ def test_no_warning_on_a_gpu(monkeypatch):
         assert not native.usable(jnp.float32)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_native
 def test_the_shim_is_built_once_and_kept(tmp_path):
     build = "assert native.why_not() == '', native.why_not()"

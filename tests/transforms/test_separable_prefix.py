@@ -83,7 +83,7 @@ def test_many_columns_need_no_convolution_of_their_own():
     np.testing.assert_allclose(jax.jit(many)(columns), reference, rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["nature", "minatar", "daqn", "coinrun", "sparse-fls"])
+@pytest.mark.parametrize("name", ["nature", "minatar", "daqn", pytest.param("coinrun", marks=pytest.mark.long), "sparse-fls"])
 def test_networks_that_ship_are_cut_at_their_first_convolution(name):
     shape = {"minatar": (10, 10, 4), "coinrun": (64, 64, 3)}.get(name, (84, 84, 4))
     net, obs = networks.make(name, 4), jnp.asarray(rng().integers(0, 256, shape), jnp.float32)

@@ -54,8 +54,9 @@ def programs(env_id: str, algo: str, seeds: int):
     return made, train.steps_per_update
 
 
-def work(env_id: str, algo: str, seeds: int, updates: int, turns, done) -> None:
-    """A process: whenever it is told to, `updates` updates of each of its seeds."""
+def work(core: int, env_id: str, algo: str, seeds: int, updates: int, turns, done) -> None:
+    """A process on a core of its own: whenever it is told to, `updates` updates of each of its seeds."""
+    os.sched_setaffinity(0, {core})  # before JAX begins: XLA takes as many threads as it may use cores
     made, _ = programs(env_id, algo, seeds)
     state, update = made["in_turn"]
     state, _ = jax.block_until_ready(update(state))
@@ -93,10 +94,10 @@ def main() -> None:
 
     context = multiprocessing.get_context("spawn")
     turns, done = [context.Queue() for _ in range(CORES)], context.Queue()
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"  # a core each
+    os.environ["JAX_NUM_CPU_DEVICES"] = "1"
     job = (args.env, args.algo, seeds // CORES, updates)
-    workers = [context.Process(target=work, args=(*job, turn, done)) for turn in turns]
+    cores = sorted(os.sched_getaffinity(0))[:CORES]
+    workers = [context.Process(target=work, args=(core, *job, turn, done)) for core, turn in zip(cores, turns, strict=True)]
     for worker in workers:
         worker.start()
     for _ in workers:

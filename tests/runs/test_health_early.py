@@ -110,7 +110,8 @@ def test_a_value_that_is_not_merged_is_found_before_the_reward_tells(tmp_path, m
 @pytest.mark.long
 def test_frames_stacked_wrongly_are_found_though_the_reward_never_tells(tmp_path, monkeypatch):
     """MinAtar shows where the ball was: an agent does without its older frames, and nobody would look for the fault."""
-    config = make_config("Breakout-MinAtar", "ppo", steps=4096 * 15, checkpoint_every=FIRST, stack=4, **PLAN)
+    config = make_config("Breakout-MinAtar", "ppo", steps=4096 * 15, checkpoint_every=FIRST, **PLAN)
+    config = dataclasses.replace(config, preset=dataclasses.replace(config.preset, stack=4))
     plant = lambda: monkeypatch.setattr(gymnax_door, "stacked", same_frames)  # noqa: E731
     sound, faulty, found = both(config, tmp_path, plant)
     assert ("stack", "frames differ") in found

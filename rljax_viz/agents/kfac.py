@@ -164,6 +164,7 @@ def inverted(factors: Factors, damping: float | jax.Array) -> Factors:
     share = jnp.sqrt(jnp.maximum(mean_a, 1e-12) / jnp.maximum(mean_g, 1e-12))
     root = jnp.sqrt(damping)
 
+    @jax.custom_batching.sequential_vmap  # several at once can wait for each other forever: `baselines.orthogonal`
     def inverse(m: jax.Array, more: jax.Array) -> jax.Array:
         eye = jnp.eye(len(m))
         return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(m + more * eye), eye)

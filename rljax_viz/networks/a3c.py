@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rljax_viz.networks.baselines import POLICY, RETURN, conv, dense, head
+from rljax_viz.networks.baselines import POLICY, RETURN, conv, dense, head, orthogonal
 from rljax_viz.networks.frames import scaled
 from rljax_viz.networks.output import Output
 from rljax_viz.transforms import tag
@@ -45,7 +45,7 @@ class A3C(nn.Module):
 
 def remember(width: int, x: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
     """One step of an LSTM of `width` units inside a compact module, in float32: `(h, carry)`. Tag `lstm`."""
-    cell = nn.OptimizedLSTMCell(width, name="lstm")
+    cell = nn.OptimizedLSTMCell(width, recurrent_kernel_init=orthogonal(), name="lstm")
     if carry is None:
         carry = (jnp.zeros(width), jnp.zeros(width))
     carry, h = cell(carry, x.astype(jnp.float32))

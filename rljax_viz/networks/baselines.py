@@ -7,10 +7,24 @@ first policy is almost uniform), 1.0 for what estimates a return.
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jax.nn.initializers import orthogonal
 
 HIDDEN, POLICY, RETURN = 2**0.5, 0.01, 1.0
+
+
+def orthogonal(gain: float = 1.0) -> nn.initializers.Initializer:
+    """`jax.nn.initializers.orthogonal`, but one network after the other under `vmap`.
+
+    A batched QR of jaxlib waits, on a CPU, for threads of the pool that it was called from: two of them at once (two
+    layers of several seeds) leave a machine of two cores waiting forever.
+    """
+    of_one = jax.nn.initializers.orthogonal(gain)
+
+    def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+        return jax.custom_batching.sequential_vmap(lambda key: of_one(key, shape, dtype, out_sharding))(key)
+
+    return init
 
 
 def conv(features: int, size: int, stride: int, padding: str, name: str, dtype: Any) -> nn.Conv:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rljax_viz.networks.a3c import remember
-from rljax_viz.networks.baselines import RETURN, conv, dense, head
+from rljax_viz.networks.baselines import RETURN, conv, dense, head, orthogonal
 from rljax_viz.networks.frames import scaled
 from rljax_viz.networks.nature import nature_convs
 from rljax_viz.networks.output import Output
@@ -104,7 +104,8 @@ class SplitAttention(nn.Module):
     def _stream(self, name: str, x: jax.Array, features: int, width: int) -> jax.Array:
         for number in (1, 2):
             forward, backward = (
-                nn.RNN(nn.OptimizedLSTMCell(width, name=f"{name}_{way}{number}")) for way in ("forward", "backward")
+                nn.RNN(nn.OptimizedLSTMCell(width, recurrent_kernel_init=orthogonal(), name=f"{name}_{way}{number}"))
+                for way in ("forward", "backward")
             )
             both: Any = nn.Bidirectional(forward, backward, merge_fn=lambda a, b: a + b, name=f"{name}_lstm{number}")(x)
             x = both

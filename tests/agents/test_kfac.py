@@ -10,6 +10,7 @@ from rljax_viz import networks
 from rljax_viz.agents import kfac
 from rljax_viz.agents.acktr import fisher_loss
 from rljax_viz.networks import Output
+from tests.networks.test_networks import decompositions
 
 SETTINGS = {"damping": 1e-6, "decay": 0.9, "max_kl": 1e9, "momentum": 0.0, "inverse_every": 3}
 
@@ -197,3 +198,13 @@ def test_what_kfac_does_not_know_is_refused(kind, shape, message):
     params = jax.eval_shape(net.init, jax.random.key(0), obs)
     with pytest.raises(ValueError, match=message):
         kfac.find_layers(net, params, obs)
+
+
+def test_several_seeds_are_inverted_one_after_the_other():
+    factors = kfac.Factors(jnp.stack([jnp.eye(3)] * 2), jnp.stack([2 * jnp.eye(4)] * 2))
+    found = decompositions(jax.vmap(kfac.inverted, (0, None)), factors, 0.1)
+    assert found
+    assert not any(found)
+    several = jax.vmap(kfac.inverted, (0, None))(factors, 0.1)
+    one = kfac.inverted(jax.tree.map(lambda x: x[0], factors), 0.1)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), several, one)

@@ -1,5 +1,7 @@
 """What holds for every network: values against numpy, tags, transforms, options, refusals."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,6 +122,16 @@ def made(name, shape, num_actions=5, **options):
 def case(request):
     net, params = made(request.param, SMALL[request.param])
     return request.param, net, params
+
+
+def decompositions(f, *args):
+    """Whether each call of LAPACK on a CPU is batched.
+
+    A batched one waits, in a thread of XLA, for other threads of XLA: two at once never return on a machine of two cores.
+    """
+    text = jax.jit(f).trace(*args).lower(lowering_platforms=("cpu",)).as_text()
+    calls = [line for line in text.splitlines() if "@lapack_" in line]
+    return [bool(re.search(r"tensor<\d+x\d+x\d+xf", line)) for line in calls]
 
 
 def test_names():
@@ -257,6 +269,19 @@ def test_raw_advantage_is_the_stream_before_its_mean():
     raw = hidden["advantage_raw"]
     assert abs(raw.mean()) > 1e-4
     np.testing.assert_allclose(out.advantage, raw - raw.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_several_seeds_begin_one_after_the_other(name):
+    net, frame = networks.make(name, num_actions=4), np.zeros(SMALL[name], np.uint8)
+    keys = jax.vmap(jax.random.key)(np.arange(2))
+    found = decompositions(jax.vmap(net.init, (0, None)), keys, frame)
+    assert found  # an orthogonal matrix is a QR
+    assert not any(found)
+
+
+def test_a_batched_decomposition_is_seen():
+    assert decompositions(jax.vmap(jnp.linalg.qr), jnp.ones((2, 3, 3))) == [True, True]
 
 
 def test_batches_and_small_frames_are_refused():

@@ -8,7 +8,7 @@ import pytest
 from rljax_viz import networks, transforms
 from rljax_viz.explain import grad_cam, scores, unroll
 from tests.networks import oracles
-from tests.networks.test_networks import NATURE_CONVS, frames
+from tests.networks.test_networks import NATURE_CONVS, decompositions, frames
 
 SHAPES = dict.fromkeys(oracles.REMEMBERING, (36, 40, 2)) | {"split-attention": (36, 36, 3)}
 SHAPES |= {name: (10, 10, 4) for name in SHAPES if name.startswith("minatar")} | {"a3c": (44, 44, 3), "a3c-lstm": (44, 44, 3)}
@@ -57,6 +57,14 @@ def test_parameter_counts(name, obs, count):
     net = networks.make(name, 6)
     params = jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct(obs, jnp.uint8))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_several_seeds_begin_one_after_the_other(name):
+    net, keys = networks.make(name, num_actions=4), jax.vmap(jax.random.key)(np.arange(2))
+    found = decompositions(jax.vmap(net.init, (0, None)), keys, np.zeros(SHAPES[name], np.uint8))
+    assert found
+    assert not any(found)
 
 
 def test_split_attention_has_the_layers_of_the_paper_and_tags_for_every_moment():

@@ -1,6 +1,6 @@
 """What a paper says, what was measured, and whether the two agree: a report in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["reproduced", "not reproduced", "beyond this scale"]
@@ -31,6 +31,29 @@ def judge(source: str, text: str, holds: bool | None, evidence: str) -> Claim:
     """A claim by whether it `holds` in what was measured; None where this scale cannot say."""
     verdict: Verdict = "beyond this scale" if holds is None else "reproduced" if holds else "not reproduced"
     return Claim(source, text, verdict, evidence)
+
+
+def above(one: float | None, other: float | None) -> bool | None:
+    """Whether `one` is above `other`; None where one of them was not measured (None, NaN)."""
+    return None if one is None or other is None or one != one or other != other else bool(one > other)
+
+
+def highest(name: str, scores: Mapping[str, float | None]) -> bool | None:
+    """Whether nothing that was measured is above `name`; None where it was not measured itself, or nothing else was."""
+    answers = [above(other, scores[name]) for key, other in scores.items() if key != name]
+    known = [answer for answer in answers if answer is not None]
+    return not any(known) if known else None
+
+
+def both(one: bool | None, other: bool | None) -> bool | None:
+    """Whether both are so; None where that is not known."""
+    return False if one is False or other is False else None if one is None or other is None else True
+
+
+def most(answers: Iterable[bool | None]) -> bool | None:
+    """Whether more than half of the answers are yes, of those that are known; None where none is."""
+    known = [answer for answer in answers if answer is not None]
+    return sum(known) > len(known) / 2 if known else None
 
 
 def difference(ours: Any, theirs: Any, level: float = 0.95) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge
+from experiments.claims import Claim, Table, above, highest, judge, most
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, missing, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import over_video
@@ -121,30 +121,28 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
 def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     """Each over all agents; it holds if it does for most of them."""
 
-    def most(check: Any) -> bool:
-        return sum(bool(check(v)) for v in found.values()) > len(found) / 2
-
     def told(what: str, *methods: str) -> str:
         return "; ".join(f"{k}: " + ", ".join(f"{m} {v[what][m]:.2f}" for m in methods) for k, v in found.items())
 
-    def more(what: str, one: str, other: str) -> Any:
-        return lambda v: v[what][one] > v[what][other]
+    def more(what: str, one: str, other: str) -> bool | None:
+        return most(above(v[what][one], v[what][other]) for v in found.values())
 
     guided, plain, pair = "guided_backprop", "gradient", ("guided_backprop", "gradient")
     return [
         judge("4.1", "gradients are noisier than guided backpropagation: they lie less on what moves",
-              most(more("nss", guided, plain)), f"NSS on moving features: {told('nss', *pair)}"),
+              more("nss", guided, plain), f"NSS on moving features: {told('nss', *pair)}"),
         judge("4.1", "guided backpropagation is the most stable of all methods",
-              most(lambda v: v["stable"][guided] == max(v["stable"].values())),
+              most(highest(guided, v["stable"]) for v in found.values()),
               f"share of frames on which features stand out: {told('stable', *METHODS)}"),
         judge("4.1", "guided Grad-CAM and G2 are less stable than guided backpropagation",
-              most(lambda v: max(v["stable"]["guided_grad_cam"], v["stable"]["g2_grad_cam"]) < v["stable"][guided]),
+              most(above(v["stable"][guided], max(v["stable"]["guided_grad_cam"], v["stable"]["g2_grad_cam"]))
+                   for v in found.values()),
               told("stable", guided, "guided_grad_cam", "g2_grad_cam")),
         judge("4.1", "G1 Grad-CAM is inverted less often than Grad-CAM",
-              most(lambda v: v["inverted"]["g1_grad_cam"] < v["inverted"]["grad_cam"]),
+              more("inverted", "grad_cam", "g1_grad_cam"),
               f"share of frames with NSS below 0: {told('inverted', 'grad_cam', 'g1_grad_cam')}"),
         judge("4.1", "G1 Grad-CAM lies on the features better than Grad-CAM",
-              most(more("nss", "g1_grad_cam", "grad_cam")), f"NSS: {told('nss', 'grad_cam', 'g1_grad_cam')}"),
+              more("nss", "g1_grad_cam", "grad_cam"), f"NSS: {told('nss', 'grad_cam', 'g1_grad_cam')}"),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge
+from experiments.claims import Claim, Table, above, highest, judge, most
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
@@ -81,20 +81,21 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
         return "; ".join(f"{k}: " + ", ".join(f"{name} {v['layers'][name]['grad_cam'][what]:.2f}" for name in v["layers"])
                          for k, v in deep.items())  # fmt: skip
 
-    best = [layer(v, 0, "nss") == max(cams["grad_cam"]["nss"] for cams in v["layers"].values()) for v in deep.values()]
-    inverted = [layer(v, -1, "inverted") > layer(v, 0, "inverted") for v in deep.values()]
+    best = [highest(next(iter(v["layers"])), {name: cams["grad_cam"]["nss"] for name, cams in v["layers"].items()})
+            for v in deep.values()]  # fmt: skip
+    inverted = [above(layer(v, -1, "inverted"), layer(v, 0, "inverted")) for v in deep.values()]
     guided = {k: {score: one["guided_backprop"]["own"] for score, one in v["streams"].items()} for k, v in found.items()}
     own = {k: (v[found[k]["action"]], v["value"]) for k, v in guided.items() if v.get("value") is not None}
     dueling = {k: pair for k, pair in own.items() if k.split()[0] in ("dddqn", "split-attention")}
     words = "share of strength on the paddle, advantage (or logit) against value: "
     words += "; ".join(f"{k}: {a:.3f} against {b:.3f}" for k, (a, b) in own.items())
     return [
-        judge("3, 4.1", "Grad-CAM is best at the first convolution", sum(best) > len(best) / 2 if best else None,
+        judge("3, 4.1", "Grad-CAM is best at the first convolution", most(best),
               f"NSS on moving features: {told('nss')}"),
-        judge("4.1", "at higher layers Grad-CAM is inverted more often", sum(inverted) > len(inverted) / 2 if best else None,
+        judge("4.1", "at higher layers Grad-CAM is inverted more often", most(inverted),
               f"share of frames with NSS below 0: {told('inverted')}"),
         judge("Fig. 8, 9", "the advantage stream looks more at the agent's own figure than the value stream",
-              sum(a > b for a, b in dueling.values()) > len(dueling) / 2 if dueling else None,
+              most(above(*pair) for pair in dueling.values()),
               words if dueling else f"no dueling agent here; {words}"),
     ]  # fmt: skip
 

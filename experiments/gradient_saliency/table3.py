@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge
+from experiments.claims import Claim, Table, above, both, judge, most
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.table1 import write_grid
@@ -69,25 +69,24 @@ def _thirds(window: np.ndarray) -> np.ndarray:
 
 def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     stacked = {k: v for k, v in found.items() if v["past"]}
-    rings = [v["feature"] > 0 > v["ring"] for v in found.values()]
-    laplacian = [v["laplacian"] > 0.5 and v["beside"] < 0 for v in found.values()]
+    rings = [both(above(v["feature"], 0), above(0, v["ring"])) for v in found.values()]
+    laplacian = [both(above(v["laplacian"], 0.5), above(0, v["beside"])) for v in found.values()]
     told = "; ".join(f"{k}: {v['feature']:.2f} on features, {v['ring']:.2f} around" for k, v in found.items())
     # a game may be shorter than the window: where nothing was measured nothing is claimed
-    then, now = ([one[key] for v in stacked.values() for one in v["past"].values() if one[key] == one[key]]
-                 for key in ("then", "now"))  # fmt: skip
+    then, now = ([one[key] for v in stacked.values() for one in v["past"].values()] for key in ("then", "now"))
     words = "; ".join(f"{k}: " + ", ".join(f"{t} {p['then']:.2f} where it was, {p['now']:.2f} where it is"
                       for t, p in v["past"].items()) for k, v in stacked.items())  # fmt: skip
     return [
         judge("4.3, Fig. 1", "positive gradients on features are surrounded by negative ones",
-              sum(rings) > len(rings) / 2, f"mean value by mean strength: {told}"),
+              most(rings), f"mean value by mean strength: {told}"),
         judge("4.3, eq. 7", "what surrounds a feature is like a Laplacian mask: positive within, negative on four sides",
-              sum(laplacian) > len(laplacian) / 2,
+              most(laplacian),
               "; ".join(f"{k}: correlation with L1 {v['laplacian']:.2f}, mean of the four sides {v['beside']:.2f}"
                         for k, v in found.items())),
         judge("Fig. 10-12", "on frame t-k the old position of what moves has positive gradients",
-              sum(x > 0 for x in then) > len(then) / 2 if then else None, words or "no agent with past frames"),
+              most(above(x, 0) for x in then), words or "no agent with past frames"),
         judge("Fig. 10-12", "on frame t-k the present position of what moves is wrapped in negative gradients",
-              sum(x < 0 for x in now) > len(now) / 2 if now else None, "as above" if words else "no agent with past frames"),
+              most(above(0, x) for x in now), "as above" if words else "no agent with past frames"),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge, shown
+from experiments.claims import Claim, Table, above, both, highest, judge, most, shown
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, recorded, run_of
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import strengths
@@ -102,35 +102,32 @@ def alike(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
-    def most(check: Any) -> bool | None:
-        return sum(bool(check(v)) for v in found.values()) > len(found) / 2 if found else None
-
     def told(words: Any) -> str:
         return "; ".join(f"{k}: {words(v)}" for k, v in found.items())
 
-    def number(value: float | None) -> float:
-        return -np.inf if value is None else value
+    def at_once(v: dict[str, Any]) -> bool | None:  # G1 stands out while the return is still under a third of its end
+        return both(above(v["early"]["g1_grad_cam"], 0.5), above(v["returns"][1] / 3, v["returns"][0]))
 
-    def best(v: dict[str, Any]) -> str:
-        return max(METHODS, key=lambda m: number(v["early"][m]))
+    def early(v: dict[str, Any]) -> dict[str, float | None]:
+        return {method: v["early"][method] for method in METHODS}
 
-    def at_once(v: dict[str, Any]) -> bool:  # G1 stands out while the return is still under a third of its end
-        return number(v["early"]["g1_grad_cam"]) > 0.5 and v["returns"][0] < v["returns"][1] / 3
-
+    agents = found.values()
     return [
         judge("4.1, Fig. 47", "early in training G1 Grad-CAM gives the most interpretable maps of all methods",
-              most(lambda v: best(v) == "g1_grad_cam"),
-              told(lambda v: ", ".join(f"{m} {number(v['early'][m]):.2f}" for m in METHODS))),
-        judge("4.1, 5", "G1 Grad-CAM shows that the network learns before the reward does", most(at_once),
-              told(lambda v: f"NSS {number(v['early']['g1_grad_cam']):.2f} at return "
+              most(highest("g1_grad_cam", early(v)) for v in agents),
+              told(lambda v: ", ".join(f"{m} {shown(nss)}" for m, nss in early(v).items()))),
+        judge("4.1, 5", "G1 Grad-CAM shows that the network learns before the reward does", most(map(at_once, agents)),
+              told(lambda v: f"NSS {shown(v['early']['g1_grad_cam'])} at return "
                              f"{v['returns'][0]:.2f} of {v['returns'][1]:.2f}")),
         judge("4.1, 4.3", "the better the agent, the stronger the transition between negative and positive gradients",
-              most(lambda v: v["late"]["transition"] > v["early"]["transition"]),
+              most(above(v["late"]["transition"], v["early"]["transition"]) for v in agents),
               told(lambda v: f"{v['early']['transition']:.2e} early, {v['late']['transition']:.2e} late")),
         judge("5", "guided backpropagation is no edge detector: its maps are not those of the frame's edges",
-              most(lambda v: v["late"]["edges"] < 0.5), told(lambda v: f"rank correlation {v['late']['edges']:.2f}")),
+              most(above(0.5, v["late"]["edges"]) for v in agents),
+              told(lambda v: f"rank correlation {v['late']['edges']:.2f}")),
         judge("5", "guided backpropagation depends on what was learned: shuffled weights give other maps",
-              most(lambda v: v["like shuffled"] < 0.5), told(lambda v: f"rank correlation {v['like shuffled']:.2f}")),
+              most(above(0.5, v["like shuffled"]) for v in agents),
+              told(lambda v: f"rank correlation {v['like shuffled']:.2f}")),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, judge
+from experiments.claims import Claim, Table, above, judge, most
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
@@ -103,8 +103,8 @@ def claims(found: dict[str, dict[str, Any]], dueling: dict[str, float]) -> list[
         some = (f"{k} {v['alike'][method]:.2f}" for k, v in found.items())
         return f"correlation of maps for different actions: {', '.join(some)}"
 
-    def same(method: str) -> bool:
-        return sum(v["alike"][method] > 0.5 for v in found.values()) > len(found) / 2
+    def same(method: str) -> bool | None:
+        return most(above(v["alike"][method], 0.5) for v in found.values())
 
     return [
         judge("their code (FACTS R2)", "the gradient of the sum of q is n times that of the value: no advantage is in it",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import training
-from experiments.claims import Table, judge, render, shown
+from experiments.claims import Table, above, both, highest, judge, most, render, shown
 from experiments.pictures import write_pictures
 from experiments.scale import Experiment, as_typed, begin, launch
 from experiments.training import last_games
@@ -168,3 +168,14 @@ def test_pictures_stand_in_labelled_rows(tmp_path):
     rows = {"first": {"a": cell, "b": cell}, "second row": {"a": cell}}
     name = write_pictures(tmp_path / "new" / "p.png", rows, "A title", "A foot.", {"ball": (255, 0, 0)})
     assert name == "p.png" and (tmp_path / "new" / name).stat().st_size > 1_000
+
+
+def test_what_was_not_measured_is_no_answer():
+    nan = float("nan")
+    assert above(2, 1) is True and above(1, 2) is False and above(1, 1) is False
+    assert [above(nan, 1), above(1, nan), above(None, 1), above(1, None)] == [None] * 4
+    assert highest("a", {"a": 2, "b": 1, "c": nan}) is True and highest("a", {"a": 1, "b": 2, "c": None}) is False
+    assert highest("a", {"a": nan, "b": 1}) is None and highest("a", {"a": 1, "b": nan}) is None
+    assert most([True, None, None]) is True and most([True, False, None]) is False and most([None, None]) is None
+    assert most([]) is None
+    assert [both(True, None), both(None, False), both(True, True), both(True, False)] == [None, False, True, False]

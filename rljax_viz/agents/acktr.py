@@ -142,7 +142,7 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
     num_updates = config.steps // per_update
     if num_updates < 1:
         raise ValueError(f"steps={config.steps} is less than one update: {config.num_steps} x {env.num_envs} steps")
-    refuse_without_actor_critic(network, env.obs_shape, "ACKTR")
+    refuse_without_actor_critic(network, env.obs_shape)
     policy = jax.vmap(fast_convs(network.apply), (None, 0))
     obs = jax.eval_shape(lambda key: env.reset(key)[1].obs[0], jax.random.key(0))
     layers = kfac.find_layers(network, jax.eval_shape(network.init, jax.random.key(0), obs), obs)

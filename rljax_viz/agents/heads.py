@@ -12,13 +12,13 @@ def heads(network: Any, obs_shape: tuple[int, ...]) -> Any:
     return jax.eval_shape(network.init_with_output, jax.random.key(0), obs)[0]
 
 
-def refuse_without_actor_critic(network: Any, obs_shape: tuple[int, ...], algo: str) -> None:
+def refuse_without_actor_critic(network: Any, obs_shape: tuple[int, ...]) -> None:
     """Raises ValueError unless `network` answers with logits and value."""
     out = heads(network, obs_shape)
     if out.logits is None or out.value is None:
         raise ValueError(
-            f"{type(network).__name__} has no logits and value, and {algo} learns both; take an actor-critic network, "
-            "or another algorithm: dqn, dddqn, drqn (--algo)"
+            f"{type(network).__name__} has no logits and value, and ppo, a2c, a3c and acktr learn both; take an "
+            "actor-critic network, or another algorithm: dqn, dddqn, drqn (--algo)"
         )
 
 

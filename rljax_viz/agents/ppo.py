@@ -135,7 +135,7 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
     num_updates = config.steps // per_update
     if num_updates < 1:
         raise ValueError(f"steps={config.steps} is less than one update: {config.num_steps} x {env.num_envs} steps")
-    refuse_without_actor_critic(network, env.obs_shape, "PPO")
+    refuse_without_actor_critic(network, env.obs_shape)
     if is_recurrent(network, env.obs_shape):
         return make_recurrent_train(config, env, network, ppo_loss, Sample, Metrics)
     policy = jax.vmap(fast_convs(network.apply), (None, 0))

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -188,7 +189,11 @@ def verify_run(run: Path, *, mend: bool = False, watch: Watch = lambda name, don
     lengths = {report.path: report.rows for report in reports}
     frames = lengths.get(run / "episodes.zarr")
     for report in reports:
-        if report.path.parent.name != "maps" or not report.rows:
+        if report.path.parent.name != "maps":
+            continue
+        if not report.rows:  # it cannot even be opened
+            if mend and report.faults:
+                shutil.rmtree(report.path)
             continue
         if frames and report.rows != frames:
             told = f"maps of {report.rows} frames, but the recording has {frames}: of another one, or rows are lost"

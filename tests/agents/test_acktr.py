@@ -74,6 +74,6 @@ def test_it_stands_in_the_registry_and_refuses_less_than_one_update():
     entry = find_algorithm("acktr")
     with pytest.raises(ValueError, match="steps=100 is less than one update: 20 x 8"):
         entry.make_train(dataclasses.replace(entry.config, steps=100), contextual_bandit(8), Tiny(2))
-    with pytest.raises(ValueError, match="TinyQ has no logits and value, and ACKTR learns both"):
+    with pytest.raises(ValueError, match="TinyQ has no logits and value, and ppo, a2c, a3c and acktr learn both"):
         entry.make_train(entry.config, contextual_bandit(8), TinyQ(2))
     assert jnp.isclose(entry.config.learning_rate, 0.25)

@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused():
         make_train(dataclasses.replace(QUICK, num_minibatches=3), remember_cue(), TinyMemory(2))
     with pytest.raises(ValueError, match="TinyQ remembers nothing"):
         make_drqn(WINDOWS, remember_cue(), TinyQ(2))
-    with pytest.raises(ValueError, match="TinyMemory has no logits and value, and PPO learns both"):
+    with pytest.raises(ValueError, match="TinyMemory has no logits and value, and ppo, a2c, a3c and acktr learn both"):
         make_train(SLOWER, remember_cue(), TinyMemory(2, q=True))
     with pytest.raises(ValueError, match="leaves none to learn from"):
         DRQN(window=3, warm_up=2)

@@ -84,6 +84,22 @@ def test_damaged_maps_are_found_and_made_again(run):
     assert not any(report.faults for report in verify_run(run))
 
 
+def test_maps_that_cannot_be_opened_are_made_again(run):
+    agent = load_agent(run)
+    explain_run(agent, run, ["gradient"], ["value"])
+    path = run / "maps/gradient-value.zarr"
+    whole = open_maps(path)[:]
+    about = path / "zarr.json"
+    about.write_bytes(about.read_bytes()[:20])
+    (_, report) = verify_run(run)
+    assert report.path == path and report.faults
+    with pytest.raises(DamagedStore, match="deleting their folder"):
+        explain_run(agent, run, ["gradient"], ["value"])
+    verify_run(run, mend=True)
+    explain_run(agent, run, ["gradient"], ["value"])
+    np.testing.assert_array_equal(open_maps(path)[:], whole)
+
+
 def test_maps_that_were_begun_keep_their_tile(run):
     agent = load_agent(run)
     (first,) = explain_run(agent, run, ["gradient"], ["value"], tile=8)

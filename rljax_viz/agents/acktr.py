@@ -19,7 +19,7 @@ from .heads import refuse_without_actor_critic
 from .ppo import masked_mean
 from .rollout import Episodes, Transition, rollout
 from .settings import check_settings
-from .train import Train
+from .train import Train, first_params
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def make_train(config: ACKTR, env: Env, network: Any) -> Train:
     def init(key: jax.Array) -> ACKTRState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
+        params = first_params(network, key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         return ACKTRState(params, kfac.init(layers, params), env_state, timestep, key, jnp.zeros((), jnp.int32))
 
     learn = make_learn(config, network, layers, policy)

@@ -21,7 +21,7 @@ from .recurrent_ppo import Sequences, emptied, is_recurrent, over_time, zero_car
 from .replay import Replay, Windows, add, cut, make_replay, refilled, sample_windows
 from .rollout import Episodes, ended_games
 from .settings import check_settings
-from .train import Train
+from .train import Train, first_params
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def make_train(config: DRQN, env: Env, network: Any) -> Train:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
         obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
-        params = network.init(key_net, obs)
+        params = first_params(network, key_net, obs)
         frame = (*env.obs_shape[:-1], env.obs_shape[-1] // stack)
         replay = make_replay(max(config.replay_size // games, 2), games, frame, timestep.obs.dtype)
         target, opt_state = jax.tree.map(jnp.copy, params), optimizer.init(params)

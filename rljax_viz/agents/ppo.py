@@ -19,7 +19,7 @@ from .minibatches import minibatches
 from .recurrent_ppo import is_recurrent, make_recurrent_train
 from .rollout import Episodes, Transition, rollout
 from .settings import check_settings
-from .train import Train
+from .train import Train, first_params
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def make_train(config: PPO, env: Env, network: Any) -> Train:
     def init(key: jax.Array) -> TrainState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
+        params = first_params(network, key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         return TrainState(params, optimizer.init(params), env_state, timestep, key, jnp.zeros((), jnp.int32))
 
     def update(state: TrainState) -> tuple[TrainState, Metrics]:

@@ -14,7 +14,7 @@ from .priorities import Priorities, draw, importance, make_priorities, put
 from .replay import Batch, Replay, add, cut, make_replay, refilled, sample, transitions
 from .rollout import Episodes, ended_games
 from .settings import check_settings
-from .train import Train
+from .train import Train, first_params
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def make_q_train(config: Any, env: Env, network: Any, learner: Learner, algo: st
     def init(key: jax.Array) -> QState:
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
-        params = network.init(key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
+        params = first_params(network, key_net, jnp.zeros(env.obs_shape, timestep.obs.dtype))
         frame = (*env.obs_shape[:-1], env.obs_shape[-1] // stack)
         replay = make_replay(slots, games, frame, timestep.obs.dtype)
         priorities = None if learner.alpha is None else make_priorities(slots * games)

@@ -16,7 +16,7 @@ from ..transforms import fast_convs, hoist
 from .advantages import gae
 from .heads import heads
 from .rollout import Transition, ended_games
-from .train import Train
+from .train import Train, first_params
 
 
 class RecurrentState(NamedTuple):
@@ -100,7 +100,7 @@ def make_recurrent_train(config: Any, env: Env, network: Any, loss: Callable, sa
         key, key_net, key_env = jax.random.split(key, 3)
         env_state, timestep = env.reset(key_env)
         obs = jnp.zeros(env.obs_shape, timestep.obs.dtype)
-        params = network.init(key_net, obs)
+        params = first_params(network, key_net, obs)
         carry, fresh = zero_carry(network, params, obs, games), jnp.ones(games, bool)
         return RecurrentState(
             params, optimizer.init(params), env_state, timestep, carry, fresh, key, jnp.zeros((), jnp.int32)

@@ -30,6 +30,14 @@ class Train(NamedTuple):
     ring: str | None = None
 
 
+def first_params(network: Any, key: jax.Array, obs: jax.Array) -> Any:
+    """What `network` begins with; of several seeds, under `vmap`, one after the other.
+
+    A batched QR (orthogonal initialisation) waits on a CPU for threads that may wait for it: `networks.baselines`.
+    """
+    return jax.custom_batching.sequential_vmap(lambda key: network.init(key, obs))(key)
+
+
 def train(algorithm: Train, key: jax.Array) -> tuple[Any, Any]:
     """The whole training as one function of a key: `(state, metrics[num_updates])`; `vmap` it over keys for seeds."""
     return jax.lax.scan(lambda state, _: algorithm.update(state), algorithm.init(key), length=algorithm.num_updates)

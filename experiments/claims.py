@@ -123,6 +123,11 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     return [line(header), "|" + "---|" * len(header), *map(line, rows), ""]
 
 
+def decimals(value: float | None) -> str:
+    """Two decimals; what was not measured says so."""
+    return "not measured" if value is None or value != value else f"{value:.2f}"
+
+
 def shown(cell: Any) -> str:
     """A number with four digits, whole numbers with commas, truth as yes or no, nothing as a dash."""
     if cell is None or cell != cell:

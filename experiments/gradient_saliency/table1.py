@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, above, highest, judge, most
+from experiments.claims import Claim, Table, above, both, decimals, highest, judge, most
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, missing, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import over_video
@@ -122,7 +122,7 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     """Each over all agents; it holds if it does for most of them."""
 
     def told(what: str, *methods: str) -> str:
-        return "; ".join(f"{k}: " + ", ".join(f"{m} {v[what][m]:.2f}" for m in methods) for k, v in found.items())
+        return "; ".join(f"{k}: " + ", ".join(f"{m} {decimals(v[what][m])}" for m in methods) for k, v in found.items())
 
     def more(what: str, one: str, other: str) -> bool | None:
         return most(above(v[what][one], v[what][other]) for v in found.values())
@@ -135,7 +135,7 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
               most(highest(guided, v["stable"]) for v in found.values()),
               f"share of frames on which features stand out: {told('stable', *METHODS)}"),
         judge("4.1", "guided Grad-CAM and G2 are less stable than guided backpropagation",
-              most(above(v["stable"][guided], max(v["stable"]["guided_grad_cam"], v["stable"]["g2_grad_cam"]))
+              most(both(*(above(v["stable"][guided], v["stable"][other]) for other in ("guided_grad_cam", "g2_grad_cam")))
                    for v in found.values()),
               told("stable", guided, "guided_grad_cam", "g2_grad_cam")),
         judge("4.1", "G1 Grad-CAM is inverted less often than Grad-CAM",

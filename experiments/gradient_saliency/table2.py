@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, above, highest, judge, most
+from experiments.claims import Claim, Table, above, decimals, highest, judge, most
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
@@ -78,8 +78,10 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
         return list(v["layers"].values())[which]["grad_cam"][what]
 
     def told(what: str) -> str:
-        return "; ".join(f"{k}: " + ", ".join(f"{name} {v['layers'][name]['grad_cam'][what]:.2f}" for name in v["layers"])
-                         for k, v in deep.items())  # fmt: skip
+        return "; ".join(
+            f"{k}: " + ", ".join(f"{name} {decimals(cams['grad_cam'][what])}" for name, cams in v["layers"].items())
+            for k, v in deep.items()
+        )
 
     best = [highest(next(iter(v["layers"])), {name: cams["grad_cam"]["nss"] for name, cams in v["layers"].items()})
             for v in deep.values()]  # fmt: skip

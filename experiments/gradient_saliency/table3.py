@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, above, both, judge, most
+from experiments.claims import Claim, Table, above, both, decimals, judge, most
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.table1 import write_grid
@@ -71,10 +71,10 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     stacked = {k: v for k, v in found.items() if v["past"]}
     rings = [both(above(v["feature"], 0), above(0, v["ring"])) for v in found.values()]
     laplacian = [both(above(v["laplacian"], 0.5), above(0, v["beside"])) for v in found.values()]
-    told = "; ".join(f"{k}: {v['feature']:.2f} on features, {v['ring']:.2f} around" for k, v in found.items())
+    told = "; ".join(f"{k}: {decimals(v['feature'])} on features, {decimals(v['ring'])} around" for k, v in found.items())
     # a game may be shorter than the window: where nothing was measured nothing is claimed
     then, now = ([one[key] for v in stacked.values() for one in v["past"].values()] for key in ("then", "now"))
-    words = "; ".join(f"{k}: " + ", ".join(f"{t} {p['then']:.2f} where it was, {p['now']:.2f} where it is"
+    words = "; ".join(f"{k}: " + ", ".join(f"{t} {decimals(p['then'])} where it was, {decimals(p['now'])} where it is"
                       for t, p in v["past"].items()) for k, v in stacked.items())  # fmt: skip
     return [
         judge("4.3, Fig. 1", "positive gradients on features are surrounded by negative ones",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, above, both, highest, judge, most, shown
+from experiments.claims import Claim, Table, above, both, decimals, highest, judge, most, shown
 from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, recorded, run_of
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import strengths
@@ -105,8 +105,12 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     def told(words: Any) -> str:
         return "; ".join(f"{k}: {words(v)}" for k, v in found.items())
 
+    def learned(v: dict[str, Any]) -> bool:  # who never plays better than early says nothing of learning
+        return above(v["returns"][1], v["returns"][0]) is True
+
     def at_once(v: dict[str, Any]) -> bool | None:  # G1 stands out while the return is still under a third of its end
-        return both(above(v["early"]["g1_grad_cam"], 0.5), above(v["returns"][1] / 3, v["returns"][0]))
+        early, late = v["returns"]
+        return both(above(v["early"]["g1_grad_cam"], 0.5), above(late / 3, early)) if learned(v) else None
 
     def early(v: dict[str, Any]) -> dict[str, float | None]:
         return {method: v["early"][method] for method in METHODS}
@@ -115,19 +119,19 @@ def claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
     return [
         judge("4.1, Fig. 47", "early in training G1 Grad-CAM gives the most interpretable maps of all methods",
               most(highest("g1_grad_cam", early(v)) for v in agents),
-              told(lambda v: ", ".join(f"{m} {shown(nss)}" for m, nss in early(v).items()))),
+              told(lambda v: ", ".join(f"{m} {decimals(nss)}" for m, nss in early(v).items()))),
         judge("4.1, 5", "G1 Grad-CAM shows that the network learns before the reward does", most(map(at_once, agents)),
-              told(lambda v: f"NSS {shown(v['early']['g1_grad_cam'])} at return "
-                             f"{v['returns'][0]:.2f} of {v['returns'][1]:.2f}")),
+              told(lambda v: f"NSS {decimals(v['early']['g1_grad_cam'])} at return "
+                             f"{decimals(v['returns'][0])} of {decimals(v['returns'][1])}")),
         judge("4.1, 4.3", "the better the agent, the stronger the transition between negative and positive gradients",
-              most(above(v["late"]["transition"], v["early"]["transition"]) for v in agents),
+              most(above(v["late"]["transition"], v["early"]["transition"]) for v in agents if learned(v)),
               told(lambda v: f"{v['early']['transition']:.2e} early, {v['late']['transition']:.2e} late")),
         judge("5", "guided backpropagation is no edge detector: its maps are not those of the frame's edges",
               most(above(0.5, v["late"]["edges"]) for v in agents),
-              told(lambda v: f"rank correlation {v['late']['edges']:.2f}")),
+              told(lambda v: f"rank correlation {decimals(v['late']['edges'])}")),
         judge("5", "guided backpropagation depends on what was learned: shuffled weights give other maps",
               most(above(0.5, v["like shuffled"]) for v in agents),
-              told(lambda v: f"rank correlation {v['like shuffled']:.2f}")),
+              told(lambda v: f"rank correlation {decimals(v['like shuffled'])}")),
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, Table, above, judge, most
+from experiments.claims import Claim, Table, above, decimals, judge, most, shown
 from experiments.gradient_saliency.agents import agent_of, available, games_of, recorded
 from experiments.gradient_saliency.entrance import write_index
 from experiments.scale import Experiment, Tiny, launch
@@ -98,9 +98,9 @@ def claims(found: dict[str, dict[str, Any]], dueling: dict[str, float]) -> list[
     weak = {k: v["softmax"] for k, v in found.items() if "softmax" in v}
     largest = max(v["difference"] for v in sums.values())
     words = "; ".join(f"{k}: median ratio {v['ratio']:.3f}, least {v['least']:.1e}, on {v['sure frames']} sure frames "
-                      f"{v['sure']:.4f}" for k, v in weak.items())  # fmt: skip
+                      f"{shown(v['sure'])}" for k, v in weak.items())  # fmt: skip
     def told(method: str) -> str:
-        some = (f"{k} {v['alike'][method]:.2f}" for k, v in found.items())
+        some = (f"{k} {decimals(v['alike'][method])}" for k, v in found.items())
         return f"correlation of maps for different actions: {', '.join(some)}"
 
     def same(method: str) -> bool | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import training
-from experiments.claims import Table, above, both, highest, judge, most, render, shown
+from experiments.claims import Table, above, both, decimals, highest, judge, most, render, shown
 from experiments.pictures import write_pictures
 from experiments.scale import Experiment, as_typed, begin, launch
 from experiments.training import last_games
@@ -178,4 +178,5 @@ def test_what_was_not_measured_is_no_answer():
     assert highest("a", {"a": nan, "b": 1}) is None and highest("a", {"a": 1, "b": nan}) is None
     assert most([True, None, None]) is True and most([True, False, None]) is False and most([None, None]) is None
     assert most([]) is None
+    assert [decimals(nan), decimals(None), decimals(1.234)] == ["not measured", "not measured", "1.23"]
     assert [both(True, None), both(None, False), both(True, True), both(True, False)] == [None, False, True, False]

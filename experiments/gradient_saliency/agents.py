@@ -23,15 +23,19 @@ class Kind(NamedTuple):
 MINATAR = "Breakout-MinAtar"
 _SMALL = {"steps": 200_000, "network": "minatar-sparse", "num_envs": 32, "num_steps": 64, "num_minibatches": 4}
 _SHORT = {"steps": 51_200, "checkpoint_every": 16}  # 204,800 frames
+_WORKERS = {"steps": 51_200, "checkpoint_every": 40}  # games begin anew at checkpoints, and an update is 20 steps of each
 KINDS = {
     "ppo-atari": Kind("PPO, Nature CNN (ships; not in the paper)", None, "Breakout-v5", games=()),
     "ppo": Kind("PPO (not in the paper)", "ppo", None, {**_SMALL, "checkpoint_every": 8}, ()),
     "dddqn": Kind("DDDQN", "dddqn", None, {"steps": 200_000}, atari=_SHORT),
-    "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000}, atari=_SHORT),
-    "a3c-lstm": Kind("A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000}, ("Seaquest-v5",), atari=_SHORT),
+    "a3c": Kind("A3C (synchronous)", "a3c", None, {"steps": 200_000, "checkpoint_every": 64}, atari=_WORKERS),
+    "a3c-lstm": Kind(
+        "A3C with LSTM (synchronous)", "a3c-lstm", None, {"steps": 200_000, "checkpoint_every": 64}, ("Seaquest-v5",),
+        atari=_WORKERS,
+    ),
     "drqn": Kind("DRQN (not in the paper)", "drqn", None, {"steps": 50_000}, ()),
     "split-attention": Kind("Split attention DDDRQN", "split-attention", None, {"steps": 50_000}, ("Seaquest-v5",)),
-}
+}  # fmt: skip
 #: methods of Table 1, in its order
 METHODS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "g1_grad_cam", "g2_grad_cam")
 GRADIENTS = ("gradient", "guided_backprop")

@@ -38,7 +38,13 @@ def train(
         ),
     ] = [],  # noqa: B006  (tyro copies it)
     dtype: Annotated[Literal["float32", "bfloat16"], arg(help="what the network computes in")] = "float32",
-    checkpoint_every: Annotated[int, arg(help="updates between two checkpoints; 64 are about five minutes of Atari")] = 64,
+    checkpoint_every: Annotated[
+        int | None,
+        arg(
+            help="updates between two checkpoints, where all games begin anew; by default those of 8,192 steps of each game "
+            "(64 of ppo's, about five minutes of Atari)"
+        ),
+    ] = None,
     out: Out = None,
     resume: Annotated[Path | None, arg(help="go on with this run, by its settings; only --steps may change")] = None,
     tensorboard: Annotated[bool, arg(help="log to TensorBoard too (pip install 'rljax-viz[log]')")] = False,

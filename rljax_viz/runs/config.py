@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from .. import __version__
 from ..agents import find_algorithm
 from ..envs import Env, Preset, default_preset, door_of, make, make_preset
 from ..networks import options_of
+
+#: steps of each game between two checkpoints, where games begin anew: what lies later in a game is never learned
+LONG_GAME = 8192
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,12 @@ def make_config(
     num_envs: int | None = None,
     seed: int = 0,
     seeds: int = 1,
-    checkpoint_every: int = 64,
+    checkpoint_every: int | None = None,
     network_options: dict[str, Any] | None = None,
     **algorithm: Any,
 ) -> RunConfig:
     """A `RunConfig` from names, with the defaults of its environment; `algorithm` holds changes of the algorithm's fields, or
-    where it has none of that name, options of the network.
+    where it has none of that name, options of the network. By default games run for up to `LONG_GAME` steps.
 
     Raises ValueError for an unknown algorithm, network or setting, or a network that the algorithm cannot have.
     """
@@ -105,15 +109,17 @@ def make_config(
         raise ValueError(
             f"{algo} has no setting {unknown}; it has {sorted(known)}, and its network {network} has {sorted(options)}"
         )
+    learned = dataclasses.replace(entry.config, **{k: v for k, v in fields.items() if k in known})
+    usual = max(64, math.ceil(LONG_GAME / learned.num_steps))
     of_network = {name: value for name, value in fields.items() if name not in known}
     return RunConfig(
         preset=make_preset(preset or default_preset(env_id), env_id, **entry.views.get(kind, {})),
         algo=algo,
-        algorithm=dataclasses.replace(entry.config, **{k: v for k, v in fields.items() if k in known}),
+        algorithm=learned,
         network=network,
         network_options={**(network_options or {}), **of_network},
         num_envs=num_envs or entry.num_envs.get(kind, 8),
         seed=seed,
         seeds=seeds,
-        checkpoint_every=checkpoint_every,
+        checkpoint_every=usual if checkpoint_every is None else checkpoint_every,
     )

@@ -93,6 +93,19 @@ def test_unknown_names_are_refused():
         make_config("Breakout-MinAtar", network="minatr")
 
 
+@pytest.mark.parametrize(
+    ("algo", "env_id", "updates"),
+    [("ppo", "Breakout-v5", 64), ("dddqn", "Breakout-MinAtar", 64), ("a3c-lstm", "Seaquest-v5", 410), ("acktr", "Pong-v5", 410)],
+)
+def test_games_may_be_long_between_two_checkpoints(algo, env_id, updates):
+    """Games begin anew there, so that what lies beyond is never learned, and no return of a longer game is told."""
+    config = make_config(env_id, algo)
+    assert config.checkpoint_every == updates and updates * config.algorithm.num_steps >= 8192
+    assert make_config(env_id, algo, checkpoint_every=2).checkpoint_every == 2
+    with pytest.raises(ValueError, match="checkpoint_every is 0, expected 1 or more"):
+        make_config(env_id, algo, checkpoint_every=0)
+
+
 def test_settings_that_an_algorithm_has_not_go_to_its_network():
     config = make_config("Breakout-MinAtar", "idqn", kl=0.01, decoder="vae", values="random", network_options={"keys": 8})
     assert config.algorithm.kl == 0.01 and config.network == "minatar-idqn"

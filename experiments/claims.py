@@ -104,7 +104,8 @@ def render(
     """The report: claims first, then tables, pictures and notes."""
     counts = {v: sum(claim.verdict == v for claim in claims) for v in Verdict.__args__}  # type: ignore[attr-defined]
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    about = f"Scale: {scale} ({seconds:.0f} s in its parts). Command: `{command}`. Claims: {told or 'none'}."
+    took = f" ({seconds:.0f} s in its parts)" if seconds >= 0.5 else ""
+    about = f"Scale: {scale}{took}. Command: `{command}`. Claims: {told or 'none'}."
     lines = [f"# {title}", "", about, ""]
     if claims:
         lines += _grid(("claim of the paper", "where", "verdict", "measured here"),

@@ -45,15 +45,15 @@ def write_comparison(
     """`rows` of (name, raw, frame, {architecture: map}, fixations): each is a line of raw pictures and one of processed."""
     from rljax_viz.report.panels import Sheet, cell_size
 
-    labels, pictures = [], []
+    labels, pictures, gaze = [], [], any(row[4] is not None for row in rows)
+    seen = "attention green, gaze red" if gaze else "attention green, frame blue"
     for name, raw, frame, maps, fixations in rows:
         short = [label.replace("Sparse + FLS after ", "FLS after ").replace(" layer", "") for label in maps]
-        labels += [f"{name}: {label}" if k == 0 else label for k, label in enumerate(short)] + ["as the network sees it"]
+        labels += [f"{name}: {label}" if k == 0 else label for k, label in enumerate(short)] + [seen]
         labels += [""] * (len(maps) - 1)
         pictures += [raw_with_white(raw, map) for map in maps.values()]
         pictures += [processed(frame, map, fixations) for map in maps.values()]
-    title += ". Attention is white, and green below; blue is what the network sees"
-    title += ", red where people looked" if any(row[4] is not None for row in rows) else ""
+    title += ". Attention is white"
     sheet = Sheet(labels, cell_size(rows[0][1], 230), len(rows[0][3]), None, title, "")  # the foot would explain signs
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(pictures).save(path, "PNG", optimize=True)
@@ -99,7 +99,7 @@ def compare_atari(at: Experiment, game: str, tiny: bool) -> dict[str, Any]:
         (f"step {i}", frames.rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in shown}, None)
         for i in moments(frames, 2)
     ]
-    title = f"{game}: six architectures" + (" after little or no training, but for those that ship" if at.smoke else "")
+    title = f"{game}: six architectures" + (", some hardly trained (see the report)" if at.smoke else "")
     picture = write_comparison(at.folder / f"{game}.png", rows, title)
     return {"picture": picture, "numbers": {n: {"area": float(area(m).mean())} for n, m in maps.items()}}
 

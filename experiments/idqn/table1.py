@@ -105,7 +105,7 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
         for game, both in mean.items()
     ]
     panels = {game: {label: (v["steps"], v["curves"]) for label, v in both.items()} for game, both in found.items()}
-    title = f"Training curves: mean and deviation of {seeds} seeds"
+    title = f"Training curves: mean and deviation of {seeds} seeds" if seeds > 1 else "Training curves of one seed"
     picture = write_curves(at.folder / "figure8.png", panels, "environment steps", "return, last 100 games", title)
     header = ("game", "DDQN", "i-DQN", "DDQN in the paper", "i-DQN in the paper")
     at.report(

@@ -129,7 +129,7 @@ def test_an_algorithm_that_is_its_network_takes_no_other(algo, network, fitting)
 
 @pytest.mark.parametrize(
     ("algo", "network", "message"),
-    [("dqn", "minatar-idqn", "only i-DQN finds"), ("a2c", "minatar-drqn", "DRQN has no logits and value, and PPO")],
+    [("dqn", "minatar-idqn", "only i-DQN finds"), ("a2c", "minatar-drqn", "DRQN has no logits and value, and ppo, a2c")],
 )
 def test_a_network_that_cannot_be_learned_is_refused_before_there_is_a_run(algo, network, message, tmp_path):
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """The agents that figures 3-7 and tables 3-5 share: every model on every game, trained once for all of them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ SMOKE_SETTING = {"steps": 40_960, "num_envs": 32, "num_steps": 64, "num_minibatc
 #: and of the real game, of which a fifth of a million frames is seen: the paper's own networks, fast ones
 SMOKE_ATARI = ("nature", "daqn", "rs", "sparse-fls", "sparse-fls-sum-pool", "sparse-fls-norm")
 SMOKE_ATARI_SETTING = {"steps": 51_200, "learning_rate": 5e-4, "epochs": 3}
+#: at the paper's: gym ends a game after so many of the agent's steps. Games begin anew at checkpoints, and those of Enduro
+#: are long: checkpoints are farther apart
+MOST_STEPS, CHECKPOINT_EVERY = 100_000, 1_024
 TINY = {"steps": 1_024, "num_envs": 8, "num_steps": 32, "num_minibatches": 2, "seeds": 2, "seed": 1}
 TINY_ATARI = {"steps": 256, "num_envs": 8, "num_steps": 16, "num_minibatches": 1, "epochs": 1}
 
@@ -52,10 +56,13 @@ def train(at: Experiment, model: Model, game: str, tiny: bool = False) -> list[T
         runs = [(f"{game}-{network}", TINY if tiny else SMOKE_SETTING)]
     else:
         seeds = at.choose((1, 2), SEEDS)
-        setting = TINY_ATARI if tiny else at.choose(SMOKE_ATARI_SETTING, {"steps": STEPS})
+        whole = {"steps": STEPS, "checkpoint_every": CHECKPOINT_EVERY}
+        setting = TINY_ATARI if tiny else at.choose(SMOKE_ATARI_SETTING, whole)
         runs = [(f"{game}-{network}-{seed}", {**setting, "seed": seed}) for seed in seeds]
     found = []
     for name, setting in runs:
         config = make_config(game, "ppo", network=network, **setting)
+        if not at.smoke:
+            config = dataclasses.replace(config, preset=dataclasses.replace(config.preset, max_episode_steps=MOST_STEPS))
         found += [Trained(trained(place / name, config, at.say), k) for k in range(config.seeds)]
     return found

@@ -50,11 +50,12 @@ def claims(found: dict[str, Any]) -> list[Claim]:
     """What the paper says of the curves' ends, over all games."""
     import numpy as np
 
-    wanted: list[tuple[str, str, str, str, Literal["lower", "kept"]]] = [
+    wanted: list[tuple[str, str, str, str, Literal["lower", "kept", "similar"]]] = [
         ("Fig. 3, 4.2", "Sparse FLS performs similarly to the baseline (not a quarter below it)", "sparse-fls", "nature",
          "kept"),
         ("Fig. 3, 4.2", "Dense FLS achieves lower rewards than Sparse FLS", "dense-fls-sum-pool", "sparse-fls", "lower"),
         ("Fig. 6, 4.2", "sum-pooling makes the model perform worse", "sparse-fls-sum-pool", "sparse-fls", "lower"),
+        ("Fig. 7", "RS-PPO without padding performs about as well as RS-PPO", "rs-no-padding", "rs", "similar"),
     ]  # fmt: skip
     have, told = set.intersection(*(set(networks) for networks in found.values())), []
     for source, text, network, other, kind in wanted:

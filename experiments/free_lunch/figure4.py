@@ -1,17 +1,23 @@
-"""Figures 4 and 5: what six architectures attend to on the same frames, raw and as the networks see them."""
+"""Figures 4 and 5: what six architectures attend to on the same frames, raw and as the networks see them.
+
+Figure 5 shows people's gaze beside it, on frames that they played: it takes trials of Atari-HEAD, --gaze FOLDER.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from tyro.conf import arg
 
 from experiments.claims import Claim, Table, judge
 from experiments.free_lunch.agents import FEW, games, network_of, train
 from experiments.free_lunch.looks import (
+    NO_GAZE,
     PLAYER,
     Frames,
     area,
     atari_agents,
+    digest,
     frames_of,
     looks_at,
     maps_of,
@@ -92,16 +98,46 @@ def compare_atari(at: Experiment, game: str, tiny: bool) -> dict[str, Any]:
     shown = [n for n in PICTURED if not tiny or n in FEW[:2]]
     agents = {n: load_agent(atari_agents(at, n, game, tiny)[0].run) for n in shown}
     player = load_agent(PLAYER) if at.smoke else agents["sparse-fls"]
-    frames = frames_of(recorded(at, player, 32 if tiny else 256), 1)
+    frames = frames_of(recorded(at, player, 32 if tiny else at.choose(256, 4096)), 1)
     maps = {n: maps_of(agent, frames) for n, agent in agents.items()}
     assert frames.rgb is not None
     rows = [
         (f"step {i}", frames.rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in shown}, None)
-        for i in moments(frames, 2)
+        for i in moments(frames, at.choose(2, 6))
     ]
     title = f"{game}: six architectures" + (", some hardly trained (see the report)" if at.smoke else "")
     picture = write_comparison(at.folder / f"{game}.png", rows, title)
     return {"picture": picture, "numbers": {n: {"area": float(area(m).mean())} for n, m in maps.items()}}
+
+
+def compare_gaze(at: Experiment, folder: Path, game: str, most_steps: int, tiny: bool) -> dict[str, Any] | None:
+    """Figure 5: the same networks on what a person saw in the first trial of `game`, and where that person looked.
+
+    None where `folder` has no trial of the game.
+    """
+    from rljax_viz.images import gaussian_blur
+    from rljax_viz.runs import load_agent, trials_of
+
+    try:
+        trial = trials_of(folder, game)[0][0]
+    except FileNotFoundError:
+        return None
+    steps = list(trial.steps)[:most_steps]
+    obs, rgb = trial.observations(steps), trial.frames[steps]
+    frames = Frames(obs, obs[..., -1:], rgb, np.cumsum(trial.begins(steps)))
+    shown = [n for n in PICTURED if not tiny or n in FEW[:2]]
+    agents = {n: load_agent(atari_agents(at, n, game, tiny)[0].run) for n in shown}
+    maps = {n: maps_of(agent, frames) for n, agent in agents.items()}
+    looked = [k for k, step in enumerate(steps) if trial.looks([step])]
+    rows = []
+    for i in np.array(looked)[np.linspace(len(looked) // 4, len(looked) - 1, 2).astype(int)] if looked else ():
+        spots = np.asarray(gaussian_blur(trial.fixations([steps[i]], (84, 84))[0].astype(np.float32), 2.0))
+        rows.append((f"frame {steps[i] + 1}", rgb[i], frames.newest[i], {model_of(n).label: maps[n][i] for n in shown},
+                     spots / max(spots.max(), 1e-12)))  # fmt: skip
+    if not rows:
+        return None
+    title = f"{game}, trial {trial.number}: six architectures and a person"
+    return {"picture": write_comparison(at.folder / f"{game}-gaze.png", rows, title)}
 
 
 def claims(minatar: dict[str, Any]) -> list[Claim]:
@@ -121,11 +157,20 @@ def claims(minatar: dict[str, Any]) -> list[Claim]:
     ]  # fmt: skip
 
 
-def main(at: Experiment, *, tiny: Tiny = False) -> None:
+def main(
+    at: Experiment,
+    *,
+    gaze: Annotated[Path | None, arg(help="a folder of Atari-HEAD trials, with its meta_data.csv: figure 5")] = None,
+    tiny: Tiny = False,
+) -> None:
     minatar = None if at.atari else at.part("minatar", lambda: compare_minatar(at, tiny))
     where = at.choose(("Breakout-v5",), ("Breakout-v5", "Seaquest-v5"))
     atari = {game: at.part(game, lambda g=game: compare_atari(at, g, tiny)) for game in where}
-    tables, pictures, told = [], [], []
+    tables, pictures, told, people = [], [], [], {}
+    for game in where if gaze is not None else ():
+        name, most = f"gaze/{digest(Path(gaze))}/{game}", 16 if tiny else at.choose(500, 5000)
+        people[game] = at.part(name, lambda g=game, n=most: compare_gaze(at, Path(gaze), g, n, tiny))
+    people = {game: found for game, found in people.items() if found}
     if minatar is not None:
         rows = [(model_of(n).label, v["area"], v["nss"], v["shuffled_auc"], v["undefined"], network_of(at, model_of(n)))
                 for n, v in minatar["numbers"].items()]  # fmt: skip
@@ -146,14 +191,19 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     tables.append(Table("Area of the maps of the paper's networks on 256 frames", ("model", *atari), rows))
     judged = claims(minatar["numbers"]) if minatar is not None else claims_of_atari(at, numbers[0])
     at.report("Free-lunch saliency, figures 4 and 5: what six architectures attend to", judged, tables,
-              [*pictures, *(found["picture"] for found in atari.values())], told)  # fmt: skip
+              [*pictures, *(found["picture"] for found in (*atari.values(), *people.values()))],
+              told if people else [*told, NO_GAZE])  # fmt: skip
 
 
 def claims_of_atari(at: Experiment, numbers: dict[str, Any]) -> list[Claim]:
     """Nothing is judged of networks that have learned next to nothing: at smoke scale the dense one."""
     dense, sparse = (numbers.get(name, {}).get("area", float("nan")) for name in ("dense-fls-sum-pool", "sparse-fls"))
     told = f"share of the frame above half of the map's maximum: {dense:.3f} against {sparse:.3f}"
-    return [judge("4.4", "Dense FLS produces crisper maps than Sparse FLS", None if at.smoke else dense < sparse, told)]
+    seen = "takes agents of millions of steps" if at.smoke else "for the eye: the pictures of both games"
+    return [
+        judge("4.4", "Dense FLS produces crisper maps than Sparse FLS", None if at.smoke else dense < sparse, told),
+        judge("4.4", "Dense FLS digs a tunnel and attends to its end; Seaquest's oxygen bar", None, seen),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the architectures attend to on the same frames: agents, a recording, maps; figure 4 and table 4 share them."""
 
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,16 @@ from experiments.training import trained
 #: a thousand steps of the real game; of the dense network, a hundred times slower, a few
 FEW = {"steps": 1_024, "num_envs": 8, "seed": 1}
 FEWEST = {"steps": 128, "num_envs": 8, "num_steps": 16, "num_minibatches": 1, "epochs": 1, "seed": 1}
+NO_GAZE = (
+    "No folder of gaze was given, so nothing is said about people. Download trials of Atari-HEAD "
+    "(https://zenodo.org/records/3451402), keep `meta_data.csv` beside them, and give the folder: --gaze FOLDER."
+)
 PLAYER = "zoo:Breakout-v5"  # whose games the untrained ones look at
+
+
+def digest(folder: Path) -> str:
+    """A short name of a folder of gaze, for the parts that are computed of it."""
+    return blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()
 
 
 class Frames(NamedTuple):

@@ -7,6 +7,12 @@ SEEDS = (1, 9, 17, 25, 33)  # of their code
 STEPS = 50_000_000
 
 
+def most_steps(game: str) -> int:
+    """The agent's steps after which a game of the evaluation ends; in their code after the frames are skipped."""
+    return 30_000 if game.startswith("Breakout") else 108_000
+
+
+
 class Model(NamedTuple):
     """`label` in the paper, the network's name here, that of its twin for MinAtar (None where there is none)."""
 

@@ -1,11 +1,12 @@
 """Table 3 and figures 8-14: scores of trained agents over seeds, with interquartile means and 95 % intervals."""
 
+import dataclasses
 from typing import Any, Literal
 
 from experiments.claims import Claim, Table, difference, judge, settled
 from experiments.free_lunch.agents import Trained, games, models, network_of, train
 from experiments.free_lunch.figure3 import JUDGED, SHORT, TWINS
-from experiments.free_lunch.paper import GAMES, SCORES, model_of
+from experiments.free_lunch.paper import GAMES, SCORES, model_of, most_steps
 from experiments.scale import Experiment, Tiny, launch
 
 EPISODES = 8192  # of each agent, 16 games at once, as in the paper
@@ -19,7 +20,10 @@ def play(agents: list[Trained], episodes: int) -> list[dict[str, list[float]]]:
     found = []
     for trained in agents:
         agent = load_agent(trained.run, seed_index=trained.seed_index)
-        result = evaluate(agent, episodes, seed=10_000, env=agent.make_env(min(16, episodes)))
+        preset = agent.preset.for_evaluation()
+        if preset.max_episode_steps:  # of Atari's games
+            preset = dataclasses.replace(preset, max_episode_steps=most_steps(preset.env_id))
+        result = evaluate(agent, episodes, seed=10_000, env=agent.make_env(min(16, episodes), preset=preset))
         found.append({"returns": result.returns.tolist(), "lengths": result.lengths.tolist()})
     return found
 
@@ -63,8 +67,8 @@ def claims(found: dict[str, Any]) -> list[Claim]:
         ("Dense FLS + sum-pooling is lower than Sparse FLS", "dense-fls-sum-pool", "sparse-fls", "lower"),
         ("1x1 convolutions in the module make little difference", "sparse-fls-1x1", "sparse-fls", "similar"),
         ("SoftPlus2 does not significantly affect performance", "sparse-fls-softplus2", "sparse-fls", "similar"),
-        ("removing the final ReLU severely degrades sum-pooled models", "sparse-fls-no-relu-sum-pool", "sparse-fls-sum-pool",
-         "lower"),
+        ("without the ReLU before the attention Sparse FLS is lower (Fig. 7)", "sparse-fls-no-relu", "sparse-fls", "lower"),
+        ("and so it is with sum-pooling (Fig. 7)", "sparse-fls-no-relu-sum-pool", "sparse-fls-sum-pool", "lower"),
         ("FLS after the first layer does not significantly affect performance", "sparse-fls-conv1", "sparse-fls", "similar"),
         ("FLS after each layer does not impact performance", "sparse-fls-each-conv", "sparse-fls", "similar"),
         ("RS-PPO scores lower than Sparse FLS", "rs", "sparse-fls", "lower"),

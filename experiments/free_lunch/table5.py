@@ -8,13 +8,12 @@ import numpy as np
 from experiments.claims import Claim, Table, judge
 from experiments.free_lunch.agents import models, train
 from experiments.free_lunch.looks import PLAYER
-from experiments.free_lunch.paper import INFINITE, model_of
+from experiments.free_lunch.paper import INFINITE, model_of, most_steps
 from experiments.free_lunch.table3 import EPISODES
 from experiments.scale import Experiment, Tiny, launch
 
 GAMES = ("Breakout-v5", "BreakoutInfinite-v5")
 END = 864  # points: no brick is left
-MOST_STEPS = 7_500  # of a game, 30,000 frames as in the paper
 
 
 def can_play() -> str:
@@ -33,7 +32,7 @@ def play(agent: Any, game: str, episodes: int) -> list[float]:
     from rljax_viz.envs import make
     from rljax_viz.runs import evaluate
 
-    preset = dataclasses.replace(agent.preset.for_evaluation(), env_id=game, max_episode_steps=MOST_STEPS)
+    preset = dataclasses.replace(agent.preset.for_evaluation(), env_id=game, max_episode_steps=most_steps(game))
     result = evaluate(agent, episodes, seed=20_000, env=make(game, min(16, episodes), preset))
     return result.returns.tolist()
 
@@ -68,9 +67,9 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
     if not why and at.smoke:  # the agent that ships is the one that plays well
         found["nature"] = both(at, "zoo", [load_agent(PLAYER)], 1 if tiny else 4)
     elif not why:
-        for model in models(at):
-            agents = [load_agent(trained.run) for trained in train(at, model, GAMES[0])]
-            found[model.network] = both(at, model.network, agents, EPISODES)
+        for model in models(at, tiny):
+            agents = [load_agent(trained.run) for trained in train(at, model, GAMES[0], tiny)]
+            found[model.network] = both(at, model.network, agents, 4 if tiny else EPISODES)
     rows = []
     for network, games in found.items():
         cells = [f"{np.mean(games[game]):.0f} ± {np.std(games[game]):.0f}" for game in GAMES]

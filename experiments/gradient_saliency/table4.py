@@ -5,25 +5,11 @@ from typing import Any
 import numpy as np
 
 from experiments.claims import Claim, Table, above, both, decimals, highest, judge, most, shown
-from experiments.gradient_saliency.agents import METHODS, agent_of, available, games_of, recorded, run_of
+from experiments.gradient_saliency.agents import METHODS, agent_of, available, early_run, games_of, recorded, run_of
 from experiments.gradient_saliency.entrance import write_index
 from experiments.gradient_saliency.normalisation import strengths
 from experiments.gradient_saliency.table1 import write_grid, write_page
 from experiments.scale import Experiment, Tiny, launch
-
-
-def early_update(at: Experiment, name: str, game: str, tiny: bool) -> tuple[int, float, float]:
-    """The first checkpoint of a run, and the mean return of the last 100 games there and at the end."""
-    from experiments.training import curve
-    from rljax_viz.runs import Checkpoints, make_loop
-    from rljax_viz.runs.config import RunConfig
-
-    run = run_of(at, name, game, tiny)
-    checkpoints = Checkpoints(run, read_only=True, leave_out=make_loop(RunConfig.load(run)).apart)
-    first = checkpoints.updates()[0]
-    checkpoints.close()
-    means = curve(run)[1][0]
-    return first, means[first - 1], means[-1]
 
 
 def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
@@ -31,10 +17,14 @@ def compare(at: Experiment, name: str, game: str, tiny: bool) -> dict[str, Any]:
     import jax
 
     from experiments.gradient_saliency.grid import features, maps, mean, nss, seen_in, table1, upscaled
+    from experiments.training import curve
+    from rljax_viz.runs import load_agent
     from rljax_viz.store import Episodes
 
-    update, early_return, late_return = early_update(at, name, game, tiny)
-    late, early = (agent_of(at, name, game, at_update, tiny) for at_update in (None, update))
+    run, update = early_run(at, name, game, tiny)
+    early_return = curve(run)[1][0][update - 1]
+    late_return = curve(run_of(at, name, game, tiny))[1][0][-1]
+    late, early = agent_of(at, name, game, tiny), load_agent(run, update=update)
     keys = iter(jax.random.split(jax.random.key(0), len(jax.tree.leaves(late.params))))
     shuffled = jax.tree.map(lambda x: jax.random.permutation(next(keys), x.ravel()).reshape(x.shape), late.params)
     folder = recorded(at, name, game, 48 if tiny else 256, tiny)

@@ -1,5 +1,6 @@
 """The agents and recordings that all figures and tables of i-DQN share: each trained once, each recorded once."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from experiments.training import trained
 GAMES = ("Alien", "Freeway", "Frostbite", "Gravitar", "MsPacman", "Qbert", "SpaceInvaders", "Venture")
 STEPS = 2_500_000  # 10 million frames of the emulator
 SMOKE_STEPS, ATARI_STEPS, TINY_STEPS = 120_000, 25_600, 3_000
+#: double DQN of the real games in the authors' code, but for its hidden layer, which is twice as wide here (512)
+DOUBLE_DQN = {"replay_size": 10_000, "learn_start": 10_000, "epsilon_fraction": 0.4, "adam_eps": 1e-8}
 DECODERS = {
     "AE": {},
     "VAE, beta 0": {"decoder": "vae"},
@@ -62,14 +65,22 @@ def train(
     network: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
-    """The run of `algo` on `game` with `settings`, trained or found trained; `name` tells variants apart."""
+    """The run of `algo` on `game` with `settings`, trained or found trained; `name` tells variants apart.
+
+    On the real games double DQN has the settings of the authors' code, and as i-DQN whole games to learn from.
+    """
     from rljax_viz.runs import make_config
+
+    double = algo == "double-dqn" and at.atari
 
     steps = TINY_STEPS if tiny else at.choose(SMOKE_STEPS, STEPS, ATARI_STEPS)
     settings = {"steps": steps, "checkpoint_every": at.choose(32, 128), "num_envs": 8, "seeds": seeds, **settings}
+    settings |= DOUBLE_DQN if double else {}
     if tiny:
         settings |= {"learn_start": 512, "replay_size": 2_000}
     config = make_config(game, algo, network_options=network or {}, **settings)
+    if double:
+        config = dataclasses.replace(config, preset=dataclasses.replace(config.preset, life_loss=False))
     folder = at.folder.parent / "agents" / "-".join(part for part in (game, algo, name.replace(" ", "-")) if part)
     at.part(f"training/{folder.name}", lambda: str(trained(folder, config, at.say)))  # so that the report counts its time
     return trained(folder, config, at.say)

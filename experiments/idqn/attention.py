@@ -1,5 +1,6 @@
 """Figures 9 and 14, ablation and sensitivity: attention over keys, saliency beside it, and what each loss is for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ from experiments.idqn.agents import about, as_picture, channels_of, legend, main
 from experiments.pictures import write_legend
 from experiments.scale import Experiment, Tiny, launch
 
-#: what is switched off or made stronger: settings that differ from the paper's 1, 1, 0.05, 0.01
-VARIANTS: dict[str, dict[str, float]] = {
-    "all four losses": {},
-    "Bellman only": {"distributional": 0.0, "reconstruction": 0.0, "diversity": 0.0},
-    "no distributional": {"distributional": 0.0},
+WHOLE = "all four losses"
+#: figure 9, of Pong at paper scale: what is switched off of the weights 1, 1, 0.05, 0.01
+LOSSES: dict[str, dict[str, float]] = {
+    WHOLE: {},
     "no reconstruction": {"reconstruction": 0.0},
+    "diversity and Bellman": {"distributional": 0.0, "reconstruction": 0.0},
     "no diversity": {"diversity": 0.0},
+}
+ADDED = ("diversity and Bellman", "no reconstruction", WHOLE)  # figure 9a: one loss more at a time
+#: section "Sensitivity to hyperparameters", of MsPacman at paper scale
+WEIGHTS: dict[str, dict[str, float]] = {
+    WHOLE: {},
     "reconstruction 0.5": {"reconstruction": 0.5},
     "reconstruction 5": {"reconstruction": 5.0},
     "both 10": {"bellman": 10.0, "distributional": 10.0},
@@ -25,26 +31,26 @@ VARIANTS: dict[str, dict[str, float]] = {
     "exploration 0.1": {"exploration": 0.1},
     "exploration 0.001": {"exploration": 0.001},
 }
-ATARI = ("all four losses", "no diversity")  # at smoke scale on a real game: those of figure 9
+FEW = (WHOLE, "no diversity")  # of a tiny run, and at smoke scale on a real game: those of figure 9b and c
 
 
 def measured(at: Experiment, run: Path, states: np.ndarray, tiny: bool) -> dict[str, Any]:
-    """Score in training, how concentrated the attention is, how many keys its states use, the error of reconstructing them.
+    """Each seed's score in training; of the first, how concentrated the attention is, how many keys its states use, and the
+    error of reconstructing them.
 
     `maps` are the attention of all actions on states[M H W C], which are the same for every agent.
     """
-    from experiments.training import curve
+    from experiments.training import best
     from rljax_viz.features import attention_by_value
     from rljax_viz.runs import load_agent
 
     agent = load_agent(run)
     seen, found = watched(at, agent, 64 if tiny else 500)
     weights = found["weights"][np.arange(len(seen.action)), seen.action]
-    line = np.array(curve(run)[1][0])
     error = 0.5 * (((found["reconstruction"] - seen.obs) / 255) ** 2).sum((1, 2, 3)).mean()
     maps = attention_by_value(outputs(agent, states)["weights"], agent.params["constants"]["values"])
     return {
-        "score": float(line[~np.isnan(line)][-1]) if not np.isnan(line).all() else float("nan"),
+        "score": best(run),
         "largest": float(weights.max(1).mean()),
         "keys": len(np.unique(weights.argmax(1))),
         "error": float(error),
@@ -52,12 +58,14 @@ def measured(at: Experiment, run: Path, states: np.ndarray, tiny: bool) -> dict[
     }
 
 
-def draw_maps(at: Experiment, agent: Any, moments: list[int], states: np.ndarray, found: dict[str, Any]) -> str:
-    """Figure 9: attention (actions x keys) on three states, with and without the diversity error."""
+def draw_maps(
+    at: Experiment, agent: Any, moments: list[int], states: np.ndarray, found: dict[str, Any], game: str
+) -> str:
+    """Figure 9b and c: attention (actions x keys) on three states, with and without the diversity error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows, values = ("all four losses", "no diversity"), np.sort(np.asarray(agent.params["constants"]["values"]))
+    rows, values = FEW, np.sort(np.asarray(agent.params["constants"]["values"]))
     top = max(np.max(found[name]["maps"]) for name in rows)
     figure = Figure((10, 6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -76,7 +84,7 @@ def draw_maps(at: Experiment, agent: Any, moments: list[int], states: np.ndarray
     for axis in axes[-1]:
         axis.set_xlabel("value of the key", fontsize=8)
     figure.colorbar(shown, ax=axes, label="attention (a row sums to 1)", shrink=0.6, anchor=(0, 0), panchor=False)
-    if words := legend(main_game(at)):
+    if words := legend(game):
         write_legend(figure, words)
     figure.suptitle("Attention of each action over its keys, on the same states")
     figure.savefig(at.folder / "figure9.png", dpi=110)
@@ -129,41 +137,82 @@ def draw_saliency(at: Experiment, agent: Any, moment: int, state: np.ndarray) ->
     return "figure14.png"
 
 
-def lower(score: float, other: float, margin: float = 0.2) -> bool | None:
-    """Whether `score` is below `other`; None where one seed cannot say: less than `margin` apart, or no game ended."""
-    if not abs(score - other) > margin * max(abs(score), abs(other)):
+def lower(scores: Sequence[float], others: Sequence[float], margin: float = 0.2) -> bool | None:
+    """Whether all of `scores` are below all of `others`, False where all are above; None where they overlap, where no game
+    ended, and where one seed of each cannot say: less than `margin` apart.
+    """
+    apart = abs(scores[0] - others[0]) > margin * max(abs(scores[0]), abs(others[0]))
+    if np.isnan([*scores, *others]).any() or (len(scores) == len(others) == 1 and not apart):
         return None
-    return score < other
+    return True if max(scores) < min(others) else False if min(scores) > max(others) else None
+
+
+def told(scores: Sequence[float]) -> str:
+    return " and ".join(f"{score:.3g}" for score in scores)
+
+
+def compared(at: Experiment, game: str, variants: dict[str, Any], states: np.ndarray, tiny: bool) -> dict[str, Any]:
+    """`{name: measured}` of an agent a variant, each trained on `game`."""
+    found = {}
+    for number, (name, settings) in enumerate(variants.items(), 1):
+        at.say(f"agent {number} of {len(variants)} on {game}: {name}")
+        run = trained(at, game, name, settings, tiny)
+        found[name] = at.part(f"{game}/{name}", lambda run=run: measured(at, run, states, tiny))
+    return found
+
+
+def trained(at: Experiment, game: str, name: str, settings: dict[str, float], tiny: bool) -> Path:
+    """Of one seed, or (as in the paper) three at its scale."""
+    seeds = 1 if tiny else at.choose(1, 3)
+    name = " ".join([*["losses"] * (seeds > 1), *[name] * bool(settings)])  # of one seed it is the agent of the other figures
+    return train(at, game, name=name, tiny=tiny, seeds=seeds, **settings)
+
+
+def looked_at(at: Experiment, game: str, tiny: bool) -> tuple[Any, list[int], np.ndarray]:
+    """The agent with all losses, three moments of its game, and its states there."""
+    from rljax_viz.runs import load_agent
+
+    agent = load_agent(trained(at, game, WHOLE, {}, tiny))
+    obs = watched(at, agent, 64 if tiny else 500)[0].obs
+    moments = [len(obs) // 6 * k for k in (1, 3, 5)]
+    return agent, moments, obs[moments]
+
+
+def draw_curves(at: Experiment, game: str) -> str:
+    """Figure 9a: returns in training while one loss after the other is added, diversity always there."""
+    from experiments.charts import write_curves
+    from experiments.training import curve
+
+    panels = {game: {name: curve(trained(at, game, name, LOSSES[name], False)) for name in ADDED}}
+    title = "Returns in training: Bellman and diversity, then the distributional, then the reconstruction error"
+    return write_curves(at.folder / "figure9a.png", panels, "environment steps", "return, last 100 games", title)
 
 
 def main(at: Experiment, *, tiny: Tiny = False) -> None:
-    from rljax_viz.runs import load_agent
-
-    names = ("all four losses", "no diversity") if tiny else at.choose(tuple(VARIANTS), tuple(VARIANTS), ATARI)
-    runs = {}
-    for number, name in enumerate(names, 1):
-        at.say(f"agent {number} of {len(names)}: {name}")
-        runs[name] = train(at, main_game(at), name="" if not VARIANTS[name] else name, tiny=tiny, **VARIANTS[name])
-    agent = load_agent(runs[names[0]])
-    obs = watched(at, agent, 64 if tiny else 500)[0].obs
-    moments = [len(obs) // 6 * k for k in (1, 3, 5)]
-    states = obs[moments]
-    found = {name: at.part(name, lambda run=run: measured(at, run, states, tiny)) for name, run in runs.items()}
+    few, game = tiny or (at.smoke and at.atari), at.choose(main_game(at), "Pong-v5", main_game(at))
     at.folder.mkdir(parents=True, exist_ok=True)
-    pictures = [
-        draw_maps(at, agent, moments, states, found),
-        at.part("figure14", lambda: draw_saliency(at, agent, moments[1], states[1])),
-    ]
-    rows = [(name, one["score"], one["largest"], one["keys"], one["error"]) for name, one in found.items()]
-    header = ("losses", "return, last 100 games", "largest weight", "keys in use", "error of states")
+    agent, moments, states = looked_at(at, game, tiny)
+    found = compared(at, game, {name: LOSSES[name] for name in (FEW if few else LOSSES)}, states, tiny)
+    pictures = [*([] if few else [draw_curves(at, game)]), draw_maps(at, agent, moments, states, found, game)]
+    if game != main_game(at):
+        agent, moments, states = looked_at(at, main_game(at), tiny)
+    weighed = {} if few else compared(at, main_game(at), WEIGHTS, states, tiny)
+    pictures.append(at.part("figure14", lambda: draw_saliency(at, agent, moments[1], states[1])))
+    header = ("losses", "return", "largest weight", "keys in use", "error of states")
+    tables = [
+        Table(title, header, [(name, float(np.mean(one["score"])), one["largest"], one["keys"], one["error"])
+                              for name, one in some.items()])
+        for title, some in ((f"Each loss, on {game}", found), (f"Their weights, on {main_game(at)}", weighed)) if some
+    ]  # fmt: skip
     notes = [
-        "One seed a variant, so scores less than a fifth apart are not judged. Largest weight: the mean attention on the key "
-        "that a state looks at most; keys in use: how many different ones those are, over 500 states."
+        "Return: the best mean of 100 games in a row while learning, over seeds. A score is lower where all seeds are; "
+        "scores of one seed less than a fifth apart are not judged. Largest weight: the mean attention on the key that a "
+        "state looks at most; keys in use: how many different ones those are, over 500 states."
     ]
     at.report(
         "i-DQN, figures 9 and 14, ablation and sensitivity",
-        claims(found),
-        [Table("Each loss", header, rows)],
+        [*claims(found), *(sensitivity(weighed) if weighed else [])],
+        tables,
         pictures,
         [*notes, *about(at)],
     )
@@ -171,8 +220,8 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
 
 def claims(found: dict[str, Any]) -> list[Claim]:
     """What the paper says of its losses; of the variants that there are."""
-    whole, bare = found["all four losses"], found["no diversity"]
-    told = [
+    whole, bare = found[WHOLE], found["no diversity"]
+    judged = [
         judge(
             "Fig. 9",
             "without the diversity error attention spreads over more of the keys of an action",
@@ -187,14 +236,13 @@ def claims(found: dict[str, Any]) -> list[Claim]:
         ),
     ]
     if "no reconstruction" in found:
-        none, alone = (found[name] for name in ("no reconstruction", "Bellman only"))
-        told += [
+        none, alone = (found[name] for name in ("no reconstruction", "diversity and Bellman"))
+        judged += [
             judge(
-                "Fig. 9",
-                "the distributional error raises the score over the Bellman error alone",
-                lower(alone["score"], whole["score"]),
-                f"{alone['score']:.3g} with Bellman alone, {whole['score']:.3g} with all four losses, "
-                f"{found['no distributional']['score']:.3g} with all but the distributional one",
+                "Fig. 9a",
+                "the distributional error raises the score over the Bellman error alone, diversity beside both",
+                lower(alone["score"], none["score"]),
+                f"{told(alone['score'])} without, {told(none['score'])} with it; with reconstruction {told(whole['score'])}",
             ),
             judge(
                 "Losses",
@@ -202,27 +250,24 @@ def claims(found: dict[str, Any]) -> list[Claim]:
                 none["error"] > 2 * whole["error"],
                 f"half the squared error {none['error']:.3g} without, {whole['error']:.3g} with",
             ),
-            *sensitivity(found),
         ]
-    return told
+    return judged
 
 
 def sensitivity(found: dict[str, Any]) -> list[Claim]:
     """Which weights of the losses lower the score, and that of exploration, which hardly does."""
     score = {name: one["score"] for name, one in found.items()}
-    whole = score["all four losses"]
-    pairs = [("reconstruction 0.5", "all four losses", "a reconstruction weight of 0.5 lowers the score"),
-             ("reconstruction 5", "all four losses", "a reconstruction weight of 5 lowers the score"),
-             ("both 10", "all four losses", "Bellman and distributional weights of 10 lower the score"),
+    pairs = [("reconstruction 0.5", WHOLE, "a reconstruction weight of 0.5 lowers the score"),
+             ("reconstruction 5", WHOLE, "a reconstruction weight of 5 lowers the score"),
+             ("both 10", WHOLE, "Bellman and distributional weights of 10 lower the score"),
              ("Bellman 10", "distributional 10",
               "a weight of 10 on the Bellman error scores less than on the distributional one")]  # fmt: skip
-    told = [judge("Sensitivity", text, lower(score[one], score[other]), f"{score[one]:.3g} against {score[other]:.3g}")
-            for one, other, text in pairs]  # fmt: skip
-    others = [score[name] for name in ("exploration 0.1", "exploration 0.001")]
-    alike = None if np.isnan([whole, *others]).any() else all(lower(one, whole) is None for one in others)
-    words = ", ".join(f"{one:.3g}" for one in others)
-    return [*told, judge("Sensitivity", "an exploration weight of 0.1 or 0.001 does not change the score by a fifth", alike,
-                         f"{words} against {whole:.3g} with 0.01")]  # fmt: skip
+    judged = [judge("Sensitivity", text, lower(score[one], score[other]), f"{told(score[one])} against {told(score[other])}")
+              for one, other, text in pairs]  # fmt: skip
+    whole, *others = (float(np.mean(score[name])) for name in (WHOLE, "exploration 0.1", "exploration 0.001"))
+    alike = None if np.isnan([whole, *others]).any() else all(abs(one - whole) <= 0.2 * max(one, whole) for one in others)
+    return [*judged, judge("Sensitivity", "an exploration weight of 0.1 or 0.001 does not change the score by a fifth", alike,
+                           f"{told(others)} against {whole:.3g} with 0.01")]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Figures 2-5, 10-12 and 16: states and keys in one plane, keys turned into frames, states that they agree with, paths."""
+"""Figures 2-5, 10-12 and 16: states and keys in one plane, keys turned into frames, states that they agree with, paths.
+
+The paper draws keys of value 25, and the states that give them more than 0.9 of their attention; here the plane holds all
+states, and the keys that they look at most.
+"""
 
 import functools
 from typing import Any
 
 import numpy as np
 
-from experiments.claims import judge
+from experiments.claims import Claim, judge
 from experiments.idqn.agents import (
     Seen,
     about,
@@ -19,6 +23,9 @@ from experiments.idqn.agents import (
 )
 from experiments.pictures import write_pictures
 from experiments.scale import Experiment, Tiny, launch
+
+GAMES = ("MsPacman-v5", "SpaceInvaders-v5", "Qbert-v5", "Pong-v5")  # at paper scale
+ITERATIONS = 3_000  # of t-SNE: FACTS I11
 
 
 def keys_of(agent: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,7 +44,7 @@ def favourite(found: dict[str, np.ndarray], seen: Seen) -> int:
     return int(taken.mean(0).argmax())
 
 
-def of_double_dqn(at: Experiment, tiny: bool) -> tuple[np.ndarray, np.ndarray]:
+def of_double_dqn(at: Experiment, game: str, tiny: bool) -> tuple[np.ndarray, np.ndarray]:
     """Figure 2d: what double DQN's last hidden layer makes of its own states, [N E], and the action[N] that it takes."""
     import jax
 
@@ -45,7 +52,7 @@ def of_double_dqn(at: Experiment, tiny: bool) -> tuple[np.ndarray, np.ndarray]:
     from rljax_viz.store import Episodes
     from rljax_viz.transforms import activations
 
-    agent = load_agent(train(at, main_game(at), "double-dqn", tiny=tiny))
+    agent = load_agent(train(at, game, "double-dqn", tiny=tiny))
     folder = at.folder.parent / "recordings" / f"{agent.preset.env_id}-double-dqn-{agent.checkpoint}"
     record(agent, folder, 1000, max_steps=64 if tiny else 1000, seed=3, epsilon=0.05, overwrite=True)
     obs = np.asarray(Episodes(folder / "episodes.zarr").observations[:])
@@ -80,9 +87,9 @@ def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], 
 
     keys, values, _ = keys_of(agent)
     points = np.concatenate([found["embedding"], keys[:, key]])
-    flat = tsne(points, perplexity=min(75, len(points) // 4))
+    flat = tsne(points, perplexity=min(75, len(points) // 4), iterations=ITERATIONS)
     states, marks = flat[: len(seen.action)], flat[len(seen.action) :]
-    other, taken = of_double_dqn(at, tiny)
+    other, taken = of_double_dqn(at, agent.preset.env_id, tiny)
     figure = Figure((11, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
     axis, beside = figure.subplots(1, 2)
@@ -93,16 +100,21 @@ def plane(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray], 
         axis.plot(*marks[action], "s", ms=11, mec="black", color=f"C{action}", label=f"key of {name}")
     axis.set(xticks=[], yticks=[], xlabel="t-SNE, first axis", ylabel="t-SNE, second axis")
     axis.set_title(f"i-DQN: embeddings of states, and the keys of value {values[key]:.1f}", fontsize=11)
-    flat = tsne(other, perplexity=min(75, len(other) // 4))
+    flat = tsne(other, perplexity=min(75, len(other) // 4), iterations=ITERATIONS)
     for action in range(len(agent.action_names)):
         beside.plot(*flat[taken == action].T, ".", ms=4, alpha=0.5, color=f"C{action}")
     beside.set(xticks=[], yticks=[], xlabel="t-SNE, first axis")
     beside.set_title("double DQN: its last hidden layer on its own states", fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False, markerscale=0.8)
     at.folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(at.folder / "figure2.png", dpi=110)
+    figure.savefig(at.folder / f"{prefix(at, agent)}figure2.png", dpi=110)
     told = similarity(found["embedding"], seen.action, keys[:, key])
     return {**told, "beside": beside_alike(found["embedding"], seen.action), "double": beside_alike(other, taken)}
+
+
+def prefix(at: Experiment, agent: Any) -> str:
+    """What the names of a game's pictures begin with, where there are several games."""
+    return at.choose("", f"{agent.preset.env_id}-")
 
 
 def similarity(embedding: np.ndarray, action: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
@@ -122,8 +134,10 @@ def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray
     from rljax_viz.networks import decode
 
     keys, values, frames = keys_of(agent)
-    c, words = channels_of(agent), legend(main_game(at))
-    shown = sorted({int(i) for i in np.linspace(0, len(values) - 1, 4)} | {key}, reverse=True)
+    c, words = channels_of(agent), legend(agent.preset.env_id)
+    file = lambda name: at.folder / f"{prefix(at, agent)}{name}.png"  # noqa: E731
+    n = len(values)
+    shown = sorted({0, n // 4, 11 * n // 20, n - 1, key}, reverse=True)  # of 20: -25, -12, 4 and 25, as in figure 11
     rows = {
         f"value {values[i]:.1f}" + "\n(most looked at)" * (i == key): {
             name: as_picture(frames[a, i], c) for a, name in enumerate(agent.action_names)
@@ -131,7 +145,7 @@ def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray
         for i in shown
     }
     foot = "No state goes into these: each is what one key of the network decodes to."
-    names = [write_pictures(at.folder / "inverted-keys.png", rows, "Keys turned back into frames", foot, words)]
+    names = [write_pictures(file("inverted-keys"), rows, "Keys turned back into frames", foot, words)]
     weight = found["weights"][np.arange(len(seen.action)), seen.action]
     sure = surest(weight, seen)
     best = weight[sure].argmax(1)
@@ -146,7 +160,7 @@ def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray
         },
     }
     foot = "Above each: the best action, and the value of the key that the state looks at most. Below: that key, decoded."
-    names.append(write_pictures(at.folder / "figure5.png", agree, "States, and the key each looks at most", foot, words))
+    names.append(write_pictures(file("figure5"), agree, "States, and the key each looks at most", foot, words))
     i = int(sure[0])
     path = latent_path(
         functools.partial(decode, network_of(agent), agent.params), keys[seen.action[i], best[0]], found["embedding"][i], 6
@@ -155,7 +169,7 @@ def pictures(at: Experiment, agent: Any, seen: Seen, found: dict[str, np.ndarray
     steps = {"the key: 0": steps.pop("0.0"), **steps}
     steps["the state: 1"] = steps.pop("1.0")
     foot = f"Decoded along the straight line between both embeddings. The key: {labels[0].splitlines()[0]}."
-    names.append(write_pictures(at.folder / "figure16.png", {"": steps}, "From a key to a state", foot, words))
+    names.append(write_pictures(file("figure16"), {"": steps}, "From a key to a state", foot, words))
     return {"names": names, "sure": float(weight.max(1).mean()), "even": 1 / len(values)}
 
 
@@ -167,20 +181,14 @@ def surest(weight: np.ndarray, seen: Seen, count: int = 4) -> list[int]:
     return list(first.values())[:count]
 
 
-def main(at: Experiment, *, tiny: Tiny = False) -> None:
-    from rljax_viz.runs import load_agent
-
-    agent = load_agent(train(at, main_game(at), tiny=tiny))
-    seen, found = watched(at, agent, 64 if tiny else 1000)
-    key = favourite(found, seen)
-    drawn = at.part("pictures", lambda: pictures(at, agent, seen, found, key))
-    near = at.part("plane", lambda: plane(at, agent, seen, found, key, tiny))
+def claims(drawn: dict[str, Any], near: dict[str, Any], of: str) -> list[Claim]:
+    """What the paper says of keys; `of` is the game, where there are several."""
     some = near["own"] is not None
-    chance = {of: near[of][1] for of in ("beside", "double")}
-    lift = {of: (near[of][0] - chance[of]) / max(1 - chance[of], 1e-9) for of in chance}
-    claims = [
+    chance = {who: near[who][1] for who in ("beside", "double")}
+    lift = {who: (near[who][0] - chance[who]) / max(1 - chance[who], 1e-9) for who in chance}
+    return [
         judge(
-            "Fig. 2",
+            f"Fig. 2{of}",
             "keys lie with the states of their action: a key is more similar to its own action's states than to others",
             near["own"] > near["others"] if some else None,
             f"mean dot product {near['own']:.2f} with its own, {near['others']:.2f} with other actions' states"
@@ -188,28 +196,37 @@ def main(at: Experiment, *, tiny: Tiny = False) -> None:
             else "one action is the best in every state",
         ),
         judge(
-            "Fig. 2d",
+            f"Fig. 2d{of}",
             "double DQN's embeddings are harder to separate by action than i-DQN's",
             lift["beside"] > lift["double"] if max(chance.values()) < 0.95 else None,
             "of the ten nearest states, those that take the same action: "
-            + ", ".join(f"{label} {near[of][0]:.0%} ({near[of][1]:.0%} by chance)"
-                        for label, of in (("i-DQN", "beside"), ("double DQN", "double"))),
+            + ", ".join(f"{label} {near[who][0]:.0%} ({near[who][1]:.0%} by chance)"
+                        for label, who in (("i-DQN", "beside"), ("double DQN", "double"))),
         ),
         judge(
-            "Attention maps",
+            f"Attention maps{of}",
             "attention concentrates on few keys",
             drawn["sure"] > 3 * drawn["even"],
             f"mean largest weight {drawn['sure']:.2f}; spread evenly it would be {drawn['even']:.2f} (held to 3 times that)",
         ),
-        judge("Figs. 3, 4", "inverted keys show where the player's object is", None, "for the eye: inverted-keys.png"),
-    ]
-    at.report(
-        "i-DQN, figures 2-5, 10-12, 16: what the keys are",
-        claims,
-        (),
-        ["figure2.png", *drawn["names"]],
-        about(at),
-    )
+        judge(f"Figs. 3, 4, 10-12{of}", "inverted keys show where the player's object is", None,
+              "for the eye: inverted-keys.png"),
+    ]  # fmt: skip
+
+
+def main(at: Experiment, *, tiny: Tiny = False) -> None:
+    from rljax_viz.runs import load_agent
+
+    judged, names = [], []
+    for game in at.choose((main_game(at),), GAMES):
+        agent = load_agent(train(at, game, tiny=tiny))
+        seen, found = watched(at, agent, 64 if tiny else 1000)
+        key, of = favourite(found, seen), at.choose("", f"{game}-")
+        drawn = at.part(f"{of}pictures", lambda a=(agent, seen, found, key): pictures(at, *a))
+        near = at.part(f"{of}plane", lambda a=(agent, seen, found, key): plane(at, *a, tiny))
+        judged += claims(drawn, near, at.choose("", f", {game}"))
+        names += [f"{of}figure2.png", *drawn["names"]]
+    at.report("i-DQN, figures 2-5, 10-12, 16: what the keys are", judged, (), names, about(at))
 
 
 if __name__ == "__main__":

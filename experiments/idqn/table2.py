@@ -19,6 +19,7 @@ from experiments.scale import Experiment, Tiny, launch
 
 #: percent, MsPacman, grey and in colour
 PAPER = {"AE": 19.87, "VAE, beta 0": 18.14, "VAE, beta 0.01": 10.97, "dense VAE": 14.56}
+EXPLORATION = 0.01  # lambda_exp: how much uncertainty speaks for an action, here and in the space of images
 PAPER_COLOUR = {"AE": 30.76, "VAE, beta 0": 29.78, "VAE, beta 0.01": 16.8, "dense VAE": 23.73}
 
 
@@ -33,27 +34,28 @@ def measured(at: Experiment, label: str, run: Any, tiny: bool) -> dict[str, Any]
     from rljax_viz.runs import load_agent
 
     agent = load_agent(run)
-    seen, found = watched(at, agent, 64 if tiny else 1000)
+    seen, found = watched(at, agent, 64 if tiny else at.choose(1000, 5000))  # the paper: five rollouts
+    action = (found["q"] + EXPLORATION * found["uncertainty"]).argmax(1)  # by the rule of the image space
     frames = np.asarray(
         invert_keys(functools.partial(decode, network_of(agent), agent.params), agent.params["params"]["keys"])
     )
     values, mean = (np.asarray(agent.params["constants"][name]) for name in ("values", "mean"))
     raw = seen.obs.astype(np.float32)
-    centred, chance = agreed(raw - mean, seen.action, frames - mean, values)
-    plain, _ = agreed(raw, seen.action, frames, values)
+    centred, chance = agreed(raw - mean, action, frames - mean, values)
+    plain, _ = agreed(raw, action, frames, values)
     error = float(0.5 * (((found["reconstruction"] - raw) / 255) ** 2).sum((1, 2, 3)).mean())
-    used = np.bincount(seen.action, minlength=len(agent.action_names)) / len(seen.action)
+    used = np.bincount(action, minlength=len(agent.action_names)) / len(action)
     c, best = channels_of(agent), found["q"].max(1).argmax()
-    action, key = int(seen.action[best]), int(found["weights"][best, seen.action[best]].argmax())
+    taken, key = int(seen.action[best]), int(found["weights"][best, seen.action[best]].argmax())
     shown = {"a state": raw[best], "it, reconstructed": found["reconstruction"][best]}
-    shown[f"its key: {agent.action_names[action]}, {values[key]:.1f}"] = frames[action, key]
+    shown[f"its key: {agent.action_names[taken]}, {values[key]:.1f}"] = frames[taken, key]
     return {
         "centred": centred,
         "raw": plain,
         "error": error,
         "even": 1 / len(used),
         "chance": chance,
-        "deviation": float(np.sqrt(centred * (1 - centred) / len(seen.action))),
+        "deviation": float(np.sqrt(centred * (1 - centred) / len(action))),
         "most": float(used.max()),
         "pictures": {name: as_picture(frame, c).tolist() for name, frame in shown.items()},
     }
@@ -66,7 +68,7 @@ def agreed(states: Any, action: Any, images: Any, values: Any) -> tuple[float, f
 
     from rljax_viz.measure import image_space_action
 
-    choose = lambda state: image_space_action(state, images, values, 0.01)  # noqa: E731
+    choose = lambda state: image_space_action(state, images, values, EXPLORATION)  # noqa: E731
     chosen = np.asarray(jax.jit(lambda x: jax.lax.map(choose, x, batch_size=32))(states))
     often = [np.bincount(x, minlength=len(images)) / len(action) for x in (chosen, action)]
     return float((chosen == action).mean()), float(often[0] @ often[1])

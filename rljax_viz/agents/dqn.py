@@ -23,7 +23,7 @@ from .train import Train
 
 @dataclass(frozen=True)
 class DQN(QLearning):
-    """Settings of deep Q-learning; the defaults are CleanRL's for Atari."""
+    """Settings of deep Q-learning: those of `QLearning`, and epsilon as in CleanRL."""
 
     double: bool = False  #: the online network chooses the next action, the target network values it
     epsilon_start: float = 1.0  #: part of random actions at the start

@@ -27,7 +27,7 @@ class IDQN(QLearning):
 
     replay_size: int = 10_000  #: steps in memory, over all environments
     learn_start: int = 10_000  #: steps played before anything is learned; the mean frame is taken over them
-    target_every: int = 1_000  #: gradient steps between two copies of the network to its target
+    target_every: int = 250  #: gradient steps between two copies to the target: table 3's 1,000 are steps of the game
     learning_rate: float = 2.5e-4  #: of Adam, at the start
     adam_eps: float = 1e-8  #: of Adam
     halve_every: int = 2_000_000  #: environment steps after which the learning rate is halved

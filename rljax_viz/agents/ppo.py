@@ -51,7 +51,8 @@ class PPO:
         )
 
 
-#: Synchronous advantage actor-critic, in Baselines' setting.
+#: Synchronous advantage actor-critic, by Baselines' steps, rate and weights. Differs: Adam in place of RMSProp, and the
+#: squared error of the value is halved, as in PPO2.
 A2C = replace(
     PPO(), num_steps=5, num_minibatches=1, epochs=1, learning_rate=7e-4, clip=None, gae_lambda=1.0, normalize_advantages=False
 )  # fmt: skip

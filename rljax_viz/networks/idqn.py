@@ -134,10 +134,10 @@ def read_values(weights: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.A
     """`(q[...], uncertainty[...])` of weights[... N] over values[N]: mean and standard deviation.
 
     Annasamy & Sycara 2019, section "Directed exploration". Differs: FACTS I3, sqrt(sum w v^2 - q^2); where rounding leaves
-    nothing under the root both it and its gradient are 0.
+    nothing under the root both it and its gradient are 0. In full float32 on every device: a difference of squares.
     """
-    q = weights @ values
-    variance = weights @ values**2 - q**2
+    q, squares = (jnp.matmul(weights, v, precision="highest") for v in (values, values**2))
+    variance = squares - q**2
     inside = variance > 1e-12
     return q, jnp.where(inside, jnp.sqrt(jnp.where(inside, variance, 1.0)), 0.0)
 

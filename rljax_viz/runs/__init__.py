@@ -9,7 +9,7 @@ from .doctor import Finding, diagnose
 from .exchange import export_recording, import_recording
 from .explain import Estimate, Explained, estimate_run, explain_part, explain_run, sum_of_parts, verify_run
 from .export import export_agent
-from .gaze import GAZE_METRICS, GazeScore, evaluate_gaze
+from .gaze import GAZE_METRICS, GazeScore, evaluate_gaze, trials_of
 from .health import Checkup, check_health, examine
 from .mapping import make_explain, methods_of
 from .metrics import read_metrics
@@ -67,5 +67,6 @@ __all__ = [
     "share_cores",
     "sum_of_parts",
     "train_run",
+    "trials_of",
     "verify_run",
 ]

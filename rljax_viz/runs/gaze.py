@@ -63,7 +63,7 @@ def evaluate_gaze(
     if stack > STACK or tuple(agent.obs_shape) != (84, 84, stack) or agent.preset.padding not in ("zeros", "repeat"):
         told = "gaze is compared for agents of 84x84x4 Atari frames, or of fewer than four"
         raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; {told}")
-    trials, lengths = _of_game(folder, agent.preset.env_id)
+    trials, lengths = trials_of(folder, agent.preset.env_id)
     results, unread = [], []
     while trials:
         trial = trials.pop(0)
@@ -84,8 +84,11 @@ def evaluate_gaze(
     return results
 
 
-def _of_game(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, int]]:
-    """The trials of a game, and how many frames each has by the table."""
+def trials_of(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, int]]:
+    """The trials of a game in `folder`, and how many frames each has by `meta_data.csv` (in `folder` or above it).
+
+    Warns where there is no such table, or it does not know a trial. Raises FileNotFoundError for a folder without any.
+    """
     trials = trials_in(folder)
     table = next((path for at in (Path(folder), Path(folder).parent) if (path := at / "meta_data.csv").exists()), None)
     if table is None:

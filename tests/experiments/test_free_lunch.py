@@ -1,11 +1,15 @@
 """Free-lunch saliency: its small pieces, and (long) the tiniest setting of every figure and table."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.claims import difference, settled
 from experiments.free_lunch import figure3, figure4, looks, paper, table2, table3, table4, table5
-from experiments.scale import begin
+from experiments.scale import Experiment, begin
+from rljax_viz.envs import make_preset
 
 
 def test_the_paper_s_tables_name_networks_that_are_here():
@@ -91,6 +95,29 @@ def test_breakout_without_an_end_is_judged_only_where_both_walls_were_cleared():
     assert verdicts({"nature": {game: [[300, 400]], infinite: [[310, 420]]}}) == ["beyond this scale"] * 3
     assert verdicts({"nature": {game: [[864, 800]], infinite: [[900, 820]]}}) == ["reproduced"] * 3
     assert verdicts({"nature": {game: [[864, 800]], infinite: [[999, 1200]]}})[1] == "not reproduced"
+
+
+def test_games_of_the_paper_s_evaluation_are_as_long_as_theirs(monkeypatch):
+    seen = []
+    agent = SimpleNamespace(preset=make_preset("baselines", "Enduro-v5"), make_env=lambda n, preset: seen.append(preset))
+    result = SimpleNamespace(returns=np.zeros(2), lengths=np.ones(2))
+    monkeypatch.setattr("rljax_viz.runs.load_agent", lambda run, seed_index: agent)
+    monkeypatch.setattr("rljax_viz.runs.evaluate", lambda *args, **options: result)
+    table3.play([SimpleNamespace(run="r", seed_index=0)], 2)
+    assert seen[0].max_episode_steps == 108_000 and not seen[0].life_loss
+    assert paper.most_steps("BreakoutInfinite-v5") == 30_000
+
+
+@pytest.mark.long
+def test_people_s_gaze_beside_six_architectures(tmp_path):
+    from tests.measure.test_atari_head import frames, write_trial
+
+    write_trial(tmp_path / "head", frames(), gaze={n: [(80.0, 100.0 + n)] for n in range(1, 30)})
+    at = Experiment("smoke", tmp_path / "smoke" / "figure4", "command")
+    with pytest.warns(UserWarning, match="meta_data"):
+        found = figure4.compare_gaze(at, tmp_path / "head", "Breakout-v5", 4, tiny=True)
+    pixels = np.asarray(Image.open(at.folder / found["picture"]).convert("RGB")).astype(int)
+    assert (pixels[..., 0] > pixels[..., 1:].max(-1) + 100).any()  # gaze is red
 
 
 @pytest.mark.long

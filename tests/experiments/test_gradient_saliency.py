@@ -12,6 +12,7 @@ import pytest
 from experiments.claims import Table, judge
 from experiments.gradient_saliency import agents, entrance, grid, normalisation, table1, table2, table3, table4, targets
 from experiments.scale import Experiment, begin
+from rljax_viz.runs import read_metrics
 
 
 def test_normalisation_over_frames_hides_how_strong_a_frame_is():
@@ -152,6 +153,21 @@ def test_one_page_leads_to_all_of_the_grid(tmp_path):
     assert entrance.kind_and_game("Breakout-v5-ppo-atari") == ("ppo-atari", "Breakout-v5")
     (tmp_path / "index.html").write_text("somebody's own")
     assert entrance.write_index(at) is None and (tmp_path / "index.html").read_text() == "somebody's own"
+
+
+@pytest.mark.slow
+def test_the_early_network_of_the_paper_s_scale_is_the_training_done_again(tmp_path, monkeypatch):
+    setting = {"num_envs": 4, "num_steps": 32, "num_minibatches": 2, "checkpoint_every": 8, "network": "minatar-sparse"}
+    kind = agents.Kind("PPO", "ppo", games=("Breakout-MinAtar",), steps=16 * 128, paper=setting)
+    monkeypatch.setattr(agents, "KINDS", {"ppo": kind})
+    monkeypatch.setattr(agents, "EARLY_STEPS", 5 * 128)
+    at = Experiment("paper", tmp_path / "table4", "command")
+    run, update = agents.early_run(at, "ppo", "Breakout-MinAtar", False)
+    rows, whole = read_metrics(run), read_metrics(agents.run_of(at, "ppo", "Breakout-MinAtar"))
+    assert update == 5 and len(whole) == 16 and agents.available(at) == ["ppo"]
+    told = lambda row: {name: row[name] for name in ("update", "steps", "episodes", "return", "policy_loss")}  # noqa: E731
+    assert [told(row) for row in rows] == [told(row) for row in whole[:5]]
+    assert agents.early_run(at, "ppo", "Breakout-MinAtar", False) == (run, 5)  # done once
 
 
 @pytest.mark.long

@@ -41,13 +41,13 @@ def test_states_that_lie_beside_those_of_the_same_action():
 
 
 def test_weights_are_judged_where_scores_are_apart():
-    score = {name: {"score": 10.0} for name in attention.VARIANTS}
-    score |= {"reconstruction 5": {"score": 5.0}, "both 10": {"score": 15.0}, "Bellman 10": {"score": 9.0}}
+    score = {name: {"score": [10.0]} for name in attention.WEIGHTS}
+    score |= {"reconstruction 5": {"score": [5.0]}, "both 10": {"score": [15.0]}, "Bellman 10": {"score": [9.0]}}
     told = [claim.verdict for claim in attention.sensitivity(score)]
     assert told == ["beyond this scale", "reproduced", "not reproduced", "beyond this scale", "reproduced"]
-    score["exploration 0.1"] = {"score": 4.0}
+    score["exploration 0.1"] = {"score": [4.0]}
     assert attention.sensitivity(score)[-1].verdict == "not reproduced"
-    score["exploration 0.1"] = {"score": float("nan")}
+    score["exploration 0.1"] = {"score": [float("nan")]}
     assert attention.sensitivity(score)[-1].verdict == "beyond this scale"
 
 
@@ -67,8 +67,17 @@ def test_what_agrees_is_told_beside_what_would_by_chance():
 def test_scores_are_judged_where_they_are_apart():
     assert table1.better([3, 4], [1, 2]) is True and table1.better([1, 2], [3, 4]) is False
     assert table1.better([1, 3], [2, 4]) is None and table1.better([float("nan")], [1.0]) is None
-    assert attention.lower(1.0, 2.0) is True and attention.lower(2.0, 1.0) is False
-    assert attention.lower(1.9, 2.0) is None and attention.lower(float("nan"), 1.0) is None
+    assert attention.lower([1.0], [2.0]) is True and attention.lower([2.0], [1.0]) is False
+    assert attention.lower([1.9], [2.0]) is None and attention.lower([float("nan")], [1.0]) is None
+    assert attention.lower([1.7, 1.9], [2.0, 2.1]) is True and attention.lower([1.0, 2.1], [2.0, 3.0]) is None
+
+
+def test_each_loss_is_judged_against_those_without_it():
+    one = lambda score, error=1.0: {"score": [score], "largest": 0.5, "keys": 3, "error": error}  # noqa: E731
+    found = {attention.WHOLE: one(9.0), "no reconstruction": one(20.0, 5.0), "diversity and Bellman": one(10.0),
+             "no diversity": one(9.0)}  # fmt: skip
+    verdicts = {claim.text[:20]: claim.verdict for claim in attention.claims(found)}
+    assert verdicts["the distributional e"] == verdicts["without the reconstr"] == "reproduced"
 
 
 @pytest.mark.long

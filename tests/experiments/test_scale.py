@@ -153,6 +153,13 @@ def test_the_mean_of_the_last_games():
     np.testing.assert_allclose(last_games(counts, returns, 4), [np.nan, 4, 3, (3 * 2 + 1) / 4])
 
 
+def test_the_best_games_of_a_training(monkeypatch):
+    lines = [(np.array([2, 2, 2]), np.array([9.0, 1, 5])), (np.array([0, 1, 1]), np.array([np.nan, 4.0, 6]))]
+    monkeypatch.setattr(training, "read_games", lambda folder: lines)
+    monkeypatch.setattr("rljax_viz.runs.read_metrics", lambda folder: [{"steps": k} for k in range(3)])
+    assert training.best("run", window=4) == [5.0, 5.0]  # the 9 is of two games alone; of the other seed only two ended
+
+
 def test_a_training_says_where_it_is(monkeypatch):
     clock = iter([0.0, 1.0, 20.0, 20.0, 21.0])
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))

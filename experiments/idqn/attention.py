@@ -19,7 +19,10 @@ LOSSES: dict[str, dict[str, float]] = {
     "diversity and Bellman": {"distributional": 0.0, "reconstruction": 0.0},
     "no diversity": {"diversity": 0.0},
 }
-ADDED = ("diversity and Bellman", "no reconstruction", WHOLE)  # figure 9a: one loss more at a time
+#: figure 9a, one loss more at a time
+ADDED = {
+    "diversity and Bellman": "diversity and Bellman", "and distributional": "no reconstruction", "and reconstruction": WHOLE,
+}  # fmt: skip
 #: section "Sensitivity to hyperparameters", of MsPacman at paper scale
 WEIGHTS: dict[str, dict[str, float]] = {
     WHOLE: {},
@@ -183,8 +186,8 @@ def draw_curves(at: Experiment, game: str) -> str:
     from experiments.charts import write_curves
     from experiments.training import curve
 
-    panels = {game: {name: curve(trained(at, game, name, LOSSES[name], False)) for name in ADDED}}
-    title = "Returns in training: Bellman and diversity, then the distributional, then the reconstruction error"
+    panels = {game: {label: curve(trained(at, game, name, LOSSES[name], False)) for label, name in ADDED.items()}}
+    title = "One loss after the other is added"
     return write_curves(at.folder / "figure9a.png", panels, "environment steps", "return, last 100 games", title)
 
 

@@ -11,7 +11,11 @@ from ..screen import bars, print_estimates, print_explained, print_reports
 def explain(
     run: Annotated[Positional[Path], arg(metavar="RUN", help="a directory with recorded games, or its episodes.zarr")],
     method: Annotated[
-        UseAppendAction[list[str]], arg(help="may be given several times; `all` is every method")
+        UseAppendAction[list[str]],
+        arg(
+            help="gradient, guided_backprop, grad_cam, perturbation, ...; several times. `all` is every method, `list` says "
+            "which this agent can be explained by"
+        ),
     ] = [],  # noqa: B006  (tyro copies it)
     methods: Annotated[str, arg(metavar="A,B,C", help="several methods in ONE pass, which share what they can")] = "",
     score: Annotated[
@@ -44,7 +48,7 @@ def explain(
         UseAppendAction[list[str]], arg(metavar="KEY=VALUE", help="for submitit: slurm_partition=gpu, gpus_per_node=1, ...")
     ] = [],  # noqa: B006
     update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
-    seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
+    seed_index: Annotated[int | None, arg(help="which agent of a run of several seeds; by default who played")] = None,
     dtype: Annotated[
         Literal["float32", "bfloat16"] | None, arg(help="what the network computes in; by default as it was trained")
     ] = None,
@@ -64,13 +68,23 @@ def explain(
     if steps is not None and steps < 1:
         raise ValueError(f"--steps is how many points of the path are summed, 1 or more; got {steps}")
     together = [name.strip() for name in methods.split(",") if name.strip()]
+    if agent is None and str(run).startswith("zoo:") and not run.exists():
+        name = str(run).removeprefix("zoo:")
+        raise ValueError(f"{run} is an agent: rljax-viz play {run} --record, then rljax-viz explain runs/{name} ...")
+    if not score and ({*method, *together} == {"attention_map"} or "list" in method):
+        score = ["attention"]
     if bool(method) == bool(together) or not score:
         raise ValueError("say what to explain: --method NAME (or --methods A,B,C, in one pass) and --score NAME; e.g. value")
     if agent is None and not any((run / name).exists() for name in ("config.json", "agent.json")) and run.exists():
         raise ValueError(f"{run} does not say who played: name the agent that is to look, e.g. --agent zoo:Breakout-v5")
     loaded = load_agent(agent or run, update=update, seed_index=seed_index, dtype=dtype)
+    if "list" in method:
+        print("\n".join(methods_of(loaded, past)))
+        return
     chosen = together or (methods_of(loaded, past) if "all" in method else method)
     options = {name: {"steps": steps} for name in chosen if name.endswith("integrated_gradients") and steps is not None}
+    if steps is not None and not options:
+        raise ValueError(f"--steps is of the integrated gradients, and {', '.join(chosen)} has no path: leave it out")
     rest: dict[str, Any] = {"layer": layer, "past": past, "options": options, "tile": tile, "dtype": store_as}
     rest["any_checkpoint"] = agent is not None
     if engine != "here" and not dry_run:

@@ -44,7 +44,9 @@ def compare(
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
     frames: Annotated[int, arg(help="recorded steps, evenly spread")] = 64,
     agent: Annotated[str | None, arg(help="who explains; by default who played")] = None,
-    seed: int = 0,
+    seed: Annotated[int, arg(help="of methods that draw at random")] = 0,
+    update: Annotated[int | None, arg(help="the checkpoint that played, where it is not the newest")] = None,
+    seed_index: Annotated[int | None, arg(help="which agent of a run of several seeds")] = None,
 ) -> None:
     """Compare methods with each other, or with the attention built into a network: correlation of their maps.
 
@@ -54,8 +56,9 @@ def compare(
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     with bars() as watch:
-        options = {"layer": layer, "frames": frames, "seed": seed}
-        found = compare_run(load_agent(agent or run), run, names, score, **options, watch=watch)
+        options = {"layer": layer, "frames": frames, "seed": seed, "any_checkpoint": agent is not None}
+        loaded = load_agent(agent or run, update=update, seed_index=seed_index)
+        found = compare_run(loaded, run, names, score, **options, watch=watch)
     print_agreement(found)
     print(f"also in {run / 'compare.json'}")
 
@@ -63,7 +66,8 @@ def compare(
 def health(
     agent: Annotated[Positional[str], arg(metavar="RUN", help="a run (all its checkpoints), zoo:NAME, module:function")],
     frames: Annotated[int, arg(help="steps that are played, at random, and shown to the network")] = 256,
-    seed: int = 0,
+    seed: Annotated[int, arg(help="of the random actions")] = 0,
+    seed_index: Annotated[int | None, arg(help="which agent of a run of several seeds")] = None,
 ) -> None:
     """Ask whether a network can learn: do the gradients of each stream reach its layers, do units fire, are streams and
     stacks right, do guided gradients and G1-Grad-CAM lie on what moves?
@@ -75,7 +79,7 @@ def health(
     from ..runs import check_health
 
     with bars() as watch:
-        checkups = check_health(agent, frames=frames, seed=seed, watch=watch)
+        checkups = check_health(agent, frames=frames, seed=seed, seed_index=seed_index, watch=watch)
     print_health(checkups)
     if checkups[-1].faults:
         raise SystemExit(1)

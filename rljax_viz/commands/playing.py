@@ -16,8 +16,8 @@ def play(
     record: Annotated[bool, arg(help="write every step to the run's episodes.zarr")] = False,
     greedy: Annotated[bool, arg(help="take the best action instead of drawing one from the policy")] = False,
     epsilon: Annotated[float, arg(help="part of random actions of an agent that has q-values and no policy")] = 0.05,
-    seed: int = 0,
-    seed_index: Annotated[int, arg(help="which agent of a run of several seeds")] = 0,
+    seed: Annotated[int, arg(help="of the games and of actions drawn at random")] = 0,
+    seed_index: Annotated[int | None, arg(help="which agent of a run of several seeds; by default the first")] = None,
     update: Annotated[int | None, arg(help="the checkpoint of this update instead of the newest")] = None,
     max_steps: Annotated[int | None, arg(help="with --record: stop after so many steps")] = None,
     env: Annotated[str | None, arg(help="refused unless it is the one that the agent knows")] = None,
@@ -33,7 +33,10 @@ def play(
     from ..envs import make_preset
     from ..runs import evaluate, load_agent
     from ..runs import record as record_games
+    from ..store import Episodes
 
+    if not record and (overwrite or max_steps is not None or out is not None):
+        raise ValueError("--out, --overwrite and --max-steps are about recorded games: add --record, or leave them out")
     loaded = load_agent(agent, update=update, seed_index=seed_index)
     view = loaded.preset.for_evaluation()
     if (env or view.env_id, preset or view.name) != (view.env_id, view.name):  # what an algorithm changes of it has no name
@@ -49,10 +52,11 @@ def play(
                 overwrite=overwrite, env=games, watch=lambda rows, _: watch("steps played", rows, 0),
             )  # fmt: skip
         print_episodes(path)
-        print(f"Next: rljax-viz explain {where} --method guided_backprop --score value")
+        score = "value" if "value" in Episodes(path) else "q:greedy"
+        print(f"Next: rljax-viz explain {where} --method guided_backprop --score {score}")
         return
     for game in [view.env_id, *([also] if also else [])]:
-        games = loaded.make_env(min(episodes, 32), preset=view, like=game)
+        games = loaded.make_env(max(1, min(episodes, 32)), preset=view, like=game)
         with bars() as watch:
             result = evaluate(
                 loaded, episodes, greedy=greedy, epsilon=epsilon, seed=seed, env=games,

@@ -1,6 +1,8 @@
 """Commands that train agents."""
 
+import inspect
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,23 +15,29 @@ Out = Annotated[Path | None, arg(help="directory to write to; by default runs/<w
 
 def train(
     env: Annotated[str, arg(help="Breakout-v5, CoinrunHard-v0, Breakout-MinAtar, ...")] = "Breakout-MinAtar",
-    algo: Annotated[str, arg(help="ppo, a2c, ...; an unknown one lists them all")] = "ppo",
+    algo: Annotated[
+        str,
+        arg(
+            help="ppo, a2c, acktr, a3c, a3c-lstm (actor-critic); dqn, double-dqn, dddqn, drqn, darqn, split-attention (of "
+            "q-values); idqn (interpretable)"
+        ),
+    ] = "ppo",
     network: Annotated[str | None, arg(help="nature, minatar, coinrun; by default what suits the environment")] = None,
     steps: Annotated[
         float | None, arg(help="environment steps of each seed, over all its environments; 5e6, or with --resume as before")
     ] = None,
     seeds: Annotated[int, arg(help="agents that learn side by side; agent k is the one that seed + k gives alone")] = 1,
-    seed: int = 0,
+    seed: Annotated[int, arg(help="of everything that is drawn at random")] = 0,
     preset: Annotated[
         str | None, arg(help="how the game is shown: baselines, dqn, machado, colour (Atari), procgen, plain")
     ] = None,
     num_envs: Annotated[int | None, arg(help="games at once for each seed")] = None,
     num_steps: Annotated[int | None, arg(help="steps of each game between two updates")] = None,
     epochs: Annotated[int | None, arg(help="how often each batch is learned from; fewer is faster")] = None,
-    num_minibatches: int | None = None,
-    learning_rate: float | None = None,
-    entropy_coef: float | None = None,
-    discount: float | None = None,
+    num_minibatches: Annotated[int | None, arg(help="parts of a batch, a gradient step each")] = None,
+    learning_rate: Annotated[float | None, arg(help="of the optimiser, at the start")] = None,
+    entropy_coef: Annotated[float | None, arg(help="weight of the policy's entropy in the loss")] = None,
+    discount: Annotated[float | None, arg(help="gamma: what a reward one step later is worth")] = None,
     settings: Annotated[
         UseAppendAction[list[str]],
         arg(
@@ -53,37 +61,70 @@ def train(
 
     Example: rljax-viz train --env Breakout-MinAtar --steps 3e6
     """
+    typed = dict(locals())
     from ..runs import RunConfig, make_config, share_cores, train_run
 
+    if steps is not None and not math.isfinite(steps):
+        raise ValueError(f"--steps is a number of steps, e.g. 3e6; got {steps}")
     if resume is not None:
+        kept = [name for name in _changed(typed) if name not in ("resume", "steps", "tensorboard")]
+        if kept:
+            flags = ", ".join(f"--{'set' if name == 'settings' else name.replace('_', '-')}" for name in kept)
+            raise ValueError(f"a resumed run keeps its settings and its place, all but --steps: leave out {flags}")
         config, where = RunConfig.load(resume), resume
         config = config if steps is None else config.with_steps(int(steps))
     else:
         changes = {
-            "steps": int(steps or 5e6), "num_steps": num_steps, "epochs": epochs, "num_minibatches": num_minibatches,
-            "learning_rate": learning_rate, "entropy_coef": entropy_coef, "discount": discount, **_settings(settings),
+            "steps": steps if steps is None else int(steps), "num_steps": num_steps, "epochs": epochs,
+            "num_minibatches": num_minibatches, "learning_rate": learning_rate, "entropy_coef": entropy_coef,
+            "discount": discount,
         }  # fmt: skip
+        more = _settings(settings)
+        for name in more:
+            if changes.get(name) is not None or (name in typed and name not in changes):
+                raise ValueError(f"--set {name}=... has a flag of its own: say --{name.replace('_', '-')}, and once")
+        changes = {"steps": 5_000_000, **{name: value for name, value in changes.items() if value is not None}, **more}
         config = make_config(
             env, algo, network=network, preset=preset, num_envs=num_envs, seed=seed, seeds=seeds,
             checkpoint_every=checkpoint_every, network_options={} if dtype == "float32" else {"dtype": dtype}, **changes,
         )  # fmt: skip
         where = out or Path("runs") / f"{env}-{algo}-{config.network}-{seed}"
     share_cores(config)
-    print(f"{config.algo} learns {config.preset.env_id} ({config.preset.name}), {config.network}, into {where}")
+    each, asked = config.num_envs * config.algorithm.num_steps, config.algorithm.steps
+    cut = f" (of {asked:,}: whole updates of {each:,})" if asked % each and asked > each else ""
+    whole = f"{asked // each * each:,} steps{cut}"
+    print(f"{config.algo} learns {config.preset.env_id} ({config.preset.name}), {config.network}, {whole}, into {where}")
+    done, all_updates = 0, 0
+
+    def told(progress: Any) -> None:
+        nonlocal done, all_updates
+        done, all_updates = progress.update, progress.num_updates
+        watch(progress)
+
     with training_watch() as watch:
-        train_run(config, where, resume=resume is not None, tensorboard=tensorboard, watch=watch)
+        train_run(config, where, resume=resume is not None, tensorboard=tensorboard, watch=told)
+    if done < all_updates:
+        raise KeyboardInterrupt(f"stopped after {done} of {all_updates} updates: rljax-viz train --resume {where} goes on")
     print(f"Next: rljax-viz play {where} --record")
 
 
+def _changed(typed: dict[str, Any]) -> list[str]:
+    """The names of those arguments of `train` that are not at their defaults."""
+    defaults = inspect.signature(train).parameters
+    return [name for name, value in typed.items() if value != defaults[name].default]
+
+
 def _settings(pairs: list[str]) -> dict[str, Any]:
-    """`["clip=0.2", "anneal=false"]` as a dict; values are JSON, or else text."""
+    """`["clip=0.2", "anneal=false"]` as a dict; values are JSON, or else text; 5e4 is whole."""
     found: dict[str, Any] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
             raise ValueError(f"--set is KEY=VALUE, e.g. --set clip=0.2; got {pair!r}")
         try:
-            found[name.replace("-", "_")] = json.loads(value)
+            meant = json.loads(value)
         except json.JSONDecodeError:
-            found[name.replace("-", "_")] = value
+            meant = value
+        whole = isinstance(meant, float) and "." not in value and meant.is_integer()
+        found[name.replace("-", "_")] = int(meant) if whole else meant
     return found

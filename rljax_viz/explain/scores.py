@@ -27,12 +27,15 @@ def _field(out: Any, name: str) -> jax.Array:
     x = getattr(out, name, None)
     if x is not None:
         return jnp.asarray(x)
+    have = _fields(out)
+    forms = [form for field, form in (("value", "value"), ("q", "q:greedy"), ("logits", "logit:greedy")) if field in have]
+    typed = f" ({', '.join(forms)} on a command line)" if forms else ""
     fix = (
         "set it: record(f)(params, obs, action)"
         if name == "action"
-        else "choose a score of those, or write your own: score = lambda out: ..."
+        else f"choose a score of those{typed}, or write your own: score = lambda out: ..."
     )
-    raise ValueError(f"this network's {type(out).__name__} has no `{name}`; it has {_fields(out)}; {fix}")
+    raise ValueError(f"this network's {type(out).__name__} has no `{name}`; it has {have}; {fix}")
 
 
 def _vector(out: Any, name: str) -> jax.Array:

@@ -100,29 +100,39 @@ def parameter_hash(params: Any) -> str:
 
 
 def load_agent(
-    source: str | Path, *, update: int | None = None, seed_index: int = 0, dtype: str | None = None
+    source: str | Path, *, update: int | None = None, seed_index: int | None = None, dtype: str | None = None
 ) -> Agent:
-    """The agent of a run's directory (newest checkpoint, or that of `update`; of several seeds the `seed_index`-th),
-    of a directory that `play` made, or of the zoo by name: `load_agent("zoo:Breakout-v5")`. `dtype`, "float32" or
-    "bfloat16", is what its network computes in, whatever it was trained in.
+    """The agent of a run's directory (newest checkpoint, or that of `update`; of several seeds the `seed_index`-th, by
+    default the first), of a directory that `play` made (by default the one that played), or of the zoo by name:
+    `load_agent("zoo:Breakout-v5")`. `dtype`, "float32" or "bfloat16", is what its network computes in, whatever it was
+    trained in.
     Agents that were not made here (`runs/foreign.py`): `load_agent("my_agents:make_pong")` calls a function that returns
     `(f, params, preset)`; `load_agent("runs/.../x.cleanrl_model")` reads a checkpoint of CleanRL's JAX agents.
 
     Raises FileNotFoundError or ValueError with what there is.
     """
-    text = str(source)
-    if text.startswith("zoo:"):
-        return _from_zoo(text.removeprefix("zoo:"), dtype)
-    run = Path(source)
-    if text.endswith(foreign.SUFFIX):
-        return _from_elsewhere(foreign.load_cleanrl(run), dtype)
-    if foreign.is_entry(text) and not run.exists():
-        return _from_elsewhere(foreign.load_entry(text), dtype)
+    text, run = str(source), Path(source)
     if (run / "agent.json").exists():
-        return load_agent(json.loads((run / "agent.json").read_text())["agent"], dtype=dtype)
-    if not run.exists() and text in zoo.names():
-        return _from_zoo(text, dtype)
-    return _from_run(run, update, seed_index, dtype)
+        played = json.loads((run / "agent.json").read_text())
+        update = played.get("update") if update is None else update
+        seed_index = played.get("seed_index") if seed_index is None else seed_index
+        return load_agent(played["agent"], update=update, seed_index=seed_index, dtype=dtype)
+    shipped = text.removeprefix("zoo:") if text.startswith("zoo:") or (not run.exists() and text in zoo.names()) else None
+    foreigner = text.endswith(foreign.SUFFIX) or (foreign.is_entry(text) and not run.exists())
+    if shipped is None and not foreigner:
+        return _from_run(run, update, seed_index or 0, dtype)
+    if update is not None or seed_index:
+        raise ValueError(f"{text} is one agent: leave out which update or seed of a run is meant")
+    if shipped is not None:
+        return _from_zoo(shipped, dtype)
+    return _from_elsewhere(foreign.load_cleanrl(run) if text.endswith(foreign.SUFFIX) else foreign.load_entry(text), dtype)
+
+
+def who(agent: Agent) -> dict[str, Any]:
+    """What `load_agent` needs to find `agent` again, from wherever it is called."""
+    path = Path(agent.name)
+    name = str(path.resolve()) if path.exists() else agent.name
+    return {"agent": name, **{what: agent.card[what] for what in ("update", "seed_index") if what in agent.card}}
 
 
 def _from_elsewhere(fields: dict[str, Any], dtype: str | None) -> Agent:
@@ -160,7 +170,10 @@ def _from_run(run: Path, update: int | None, seed_index: int, dtype: str | None)
     network = make_network(config.network, env.num_actions, **options)
     at = update or updates[-1]
     steps = at * loop.steps_per_update
-    card = {"algo": config.algo, "seed": config.seed + seed_index, "steps": steps, "config": config.to_json()}
+    card = {
+        "algo": config.algo, "seed": config.seed + seed_index, "seed_index": seed_index, "update": at, "steps": steps,
+        "config": config.to_json(),
+    }  # fmt: skip
     return Agent(
         fast_convs(network.apply), params, str(run), config.network, config.preset, env.action_names, env.obs_shape,
         parameter_hash(params), card, str(options.get("dtype", "float32")),

@@ -14,6 +14,7 @@ from ..measure.correlation import pearson, spearman
 from ..store import Episodes
 from ..sweeps import map_frames
 from .agent import Agent
+from .explain import open_recording
 from .mapping import data_for, make_explain, methods_of, scores_for
 from .past import BUILT_IN, seen
 
@@ -38,6 +39,7 @@ def compare_run(
     layer: str | None = None,
     frames: int = 64,
     seed: int = 0,
+    any_checkpoint: bool = False,
     watch: Callable[[str, int, int], None] = lambda what, done, all: None,
 ) -> list[Agreement]:
     """Correlates the maps of `methods` over at most `frames` rows of the run's recording, evenly spread.
@@ -45,8 +47,11 @@ def compare_run(
     Without `methods`: the attention that is built into the network against every method that explains it; else every
     one against every other. Maps are taken without their sign (attention has none) and brought to the size of the
     observation. Written to `run/compare.json` too, with what was compared.
-    Raises ValueError for fewer than two methods, or an agent that does not attend where no methods are named.
+    Raises ValueError for fewer than two methods or than one frame, an agent that does not attend where no methods are named,
+    and a recording of another game or view, or (but for `any_checkpoint`) of another agent.
     """
+    if frames < 1:
+        raise ValueError(f"frames is 1 or more, got {frames}")
     against_attention = not methods
     if against_attention:
         if BUILT_IN not in (have := methods_of(agent)):
@@ -55,7 +60,7 @@ def compare_run(
         methods = [BUILT_IN, *METHODS]
     if len(methods) < 2 or len(set(methods)) < len(methods):
         raise ValueError(f"different methods are compared, two or more: got {list(methods)}")
-    episodes = Episodes(run / "episodes.zarr")
+    episodes = open_recording(agent, run, any_checkpoint)
     rows = np.unique(np.linspace(0, len(episodes) - 1, min(frames, len(episodes))).astype(int))
     maps: dict[str, np.ndarray] = {}
     for at, method in enumerate(methods):

@@ -118,7 +118,7 @@ def make_config(
         algorithm=learned,
         network=network,
         network_options={**(network_options or {}), **of_network},
-        num_envs=num_envs or entry.num_envs.get(kind, 8),
+        num_envs=entry.num_envs.get(kind, 8) if num_envs is None else num_envs,
         seed=seed,
         seeds=seeds,
         checkpoint_every=usual if checkpoint_every is None else checkpoint_every,

@@ -151,7 +151,7 @@ def explain_part(
     *,
     source: str,
     update: int | None = None,
-    seed_index: int = 0,
+    seed_index: int | None = None,
     network_dtype: str | None = None,
     run: Path,
     methods: Sequence[str],
@@ -173,7 +173,7 @@ def sum_of_parts(parts: Sequence[list[Explained]], seconds: float) -> list[Expla
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(source: str, update: int | None, seed_index: int, dtype: str | None) -> Agent:
+def _loaded(source: str, update: int | None, seed_index: int | None, dtype: str | None) -> Agent:
     return load_agent(source, update=update, seed_index=seed_index, dtype=dtype)
 
 

@@ -121,12 +121,15 @@ def check_health(
     *,
     frames: int = 256,
     seed: int = 0,
+    seed_index: int | None = None,
     watch: Callable[[str, int, int], None] = lambda what, done, all: None,
 ) -> list[Checkup]:
     """The checkups of every kept checkpoint of a run, oldest first (of an agent that is no run: one), on the same frames.
 
-    Written to `health.json` in the run's directory.
+    Written to `health.json` in the run's directory. Raises ValueError for fewer than one frame.
     """
+    if frames < 1:
+        raise ValueError(f"frames is 1 or more, got {frames}")
     run = Path(source)
     updates: list[int | None] = [None]
     if (run / "config.json").exists():
@@ -136,7 +139,7 @@ def check_health(
     found, shown, f = [], None, None
     for done, update in enumerate(updates):
         watch("checkpoints", done, len(updates))
-        agent = load_agent(source, update=update)
+        agent = load_agent(source, update=update, seed_index=seed_index)
         agent = agent._replace(f=f) if f is not None else agent
         f = agent.f  # the same network at every checkpoint: compiled once
         shown = shown or watched(agent, frames, seed)

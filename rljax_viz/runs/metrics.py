@@ -33,7 +33,7 @@ class MetricsLog:
         kept = [row for row in rows if row.endswith("}") and json.loads(row)["update"] <= since]
         path.write_text("".join(row + "\n" for row in kept))
         self._file = path.open("a", buffering=1)
-        self._board = _summary_writer(run) if tensorboard else None
+        self._board = need_tensorboard()(str(run / "tensorboard")) if tensorboard else None
 
     def write(self, row: dict[str, Any]) -> None:
         self._file.write(json.dumps(row) + "\n")
@@ -49,12 +49,13 @@ class MetricsLog:
             self._board.close()
 
 
-def _summary_writer(run: Path) -> Any:
+def need_tensorboard() -> Any:
+    """The writer of TensorBoard's logs. Raises ImportError with the fix where it is absent."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError("TensorBoard logs need tensorboardX: pip install 'rljax-viz[log]'") from error
-    return SummaryWriter(str(run / "tensorboard"))
+    return SummaryWriter
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

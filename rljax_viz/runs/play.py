@@ -14,7 +14,7 @@ import numpy as np
 from ..agents import act, emptied
 from ..envs import Env
 from ..store import create_episodes
-from .agent import MEMORY, Agent
+from .agent import MEMORY, Agent, who
 
 Watch = Callable[[int, int], None]
 
@@ -73,8 +73,9 @@ def evaluate(
 ) -> Evaluation:
     """The score over `episodes` whole games, played side by side; each place plays its share to the end, so that short
     games are not favoured. Actions are drawn from the policy (of q-values: the best, with probability `epsilon` any), or are
-    the best ones with `greedy`.
+    the best ones with `greedy`. Raises ValueError for fewer than one game, or an `epsilon` outside 0..1.
     """
+    _check(episodes=episodes, epsilon=epsilon)
     env = env or agent.make_env(min(episodes, 32))
     quota = math.ceil(episodes / env.num_envs)
     key, key_reset = jax.random.split(jax.random.key(seed))
@@ -113,12 +114,14 @@ def record(
     remembered before (`memory0`, ..., of an agent that does); of Atari also the colour frame, the 128 bytes of RAM and the
     lives, all of the moment that the agent saw.
     With `overwrite` the old recording goes, and with it the maps that belonged to it.
-    Raises FileExistsError where recorded episodes are and `overwrite` is False.
+    Raises FileExistsError where recorded episodes are and `overwrite` is False; ValueError for fewer than one game or step,
+    or an `epsilon` outside 0..1.
     """
+    _check(episodes=episodes, epsilon=epsilon, max_steps=max_steps)
     env = env or agent.make_env(1, recording=True)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / "config.json").exists():
-        (run / "agent.json").write_text(json.dumps({"agent": agent.name}) + "\n")
+        (run / "agent.json").write_text(json.dumps(who(agent)) + "\n")
     attributes = {
         "agent": agent.name, "checkpoint": agent.checkpoint, "preset": env.preset.to_json(), "greedy": greedy,
         "epsilon": epsilon, "seed": seed, "action_names": list(env.action_names),
@@ -145,6 +148,14 @@ def record(
             if ends:
                 return run / "episodes.zarr"
             block = next(blocks)
+
+
+def _check(episodes: int, epsilon: float, max_steps: int | None = None) -> None:
+    for name, value in (("episodes", episodes), ("max_steps", max_steps)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is 1 or more, got {value}")
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"epsilon is a part of the actions, 0 to 1, got {epsilon}")
 
 
 _OWN = ("frames", "stack_start")

@@ -17,7 +17,7 @@ from ..envs import door_of
 from ..networks import make as make_network
 from .checkpoints import Checkpoints
 from .config import RunConfig
-from .metrics import MetricsLog, as_row
+from .metrics import MetricsLog, as_row, need_tensorboard
 from .ring import make_ring
 
 SEED = "seed"  # the axis of devices over which seeds are spread
@@ -154,7 +154,8 @@ def train_run(
     killed and resumed equals one that was not, bit for bit on the same machine. Ctrl-C saves at the end of the
     update under way (the games begin anew there too, so that such a run differs from one that was not stopped).
     A resumed run may have another number of steps; what is annealed then goes by it.
-    Raises FileExistsError where `out` holds a run and `resume` is False; ValueError where it holds another one.
+    Raises FileExistsError where `out` holds a run and `resume` is False; ValueError where it holds another one, or one
+    that has learned for more steps.
     """
     if resume:
         have = RunConfig.load(out).with_steps(config.algorithm.steps)  # a run may be given another end
@@ -164,9 +165,14 @@ def train_run(
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out} holds a run already: go on with --resume {out}, or give another --out")
     loop = make_loop(config)  # what does not fit is refused before there is a run
-    config.save(out)
+    if tensorboard:
+        need_tensorboard()
     keep_period = config.checkpoint_every * max(1, loop.num_updates // (10 * config.checkpoint_every))
     checkpoints = Checkpoints(out, keep_period=keep_period, leave_out=loop.apart)
+    if (done := max(checkpoints.updates(), default=0)) > loop.num_updates:
+        checkpoints.close()
+        raise ValueError(f"{out} has learned for {done * loop.steps_per_update} steps: give it that many or more (--steps)")
+    config.save(out)
     state, first = loop.init(), 0
     rows = config.checkpoint_every * loop.steps_per_update // config.num_envs
     ring = make_ring(out, state, loop.ring, rows, config.seeds)

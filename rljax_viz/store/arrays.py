@@ -114,7 +114,9 @@ def read_group(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dic
         attributes = dict(read_metadata(path)["attributes"])
         ours = attributes.pop(OURS)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no {kind} store at {path}: there is no zarr.json in it; {AGAIN}") from None
+        gone = "there is no zarr.json in it" if path.exists() else "there is nothing"
+        told = AGAIN if path.parent.exists() else "look at the name; `rljax-viz play RUN --record` makes a recording"
+        raise FileNotFoundError(f"no {kind} store at {path}: {gone}; {told}") from None
     except KeyError:
         raise ValueError(f"{path} is a zarr group, but not one that rljax_viz wrote") from None
     if ours["kind"] != kind:

@@ -1,12 +1,13 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 from rljax_viz.envs import make_preset
-from rljax_viz.runs import evaluate, load_agent, record
+from rljax_viz.runs import compare_run, evaluate, explain_run, load_agent, make_config, record, train_run
 from rljax_viz.store import Episodes
 
 
@@ -93,6 +94,32 @@ def test_agents_that_do_not_exist_are_explained(tmp_path, trained):
         load_agent(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match="no checkpoint of update 77"):
         load_agent(trained, update=77)
+
+
+def test_what_cannot_be_recorded_leaves_the_old_recording(explained):
+    agent, before = load_agent(explained), sorted(path.name for path in (explained / "maps").iterdir())
+    for wrong in ({"episodes": 0}, {"max_steps": 0}, {"max_steps": -5}, {"epsilon": 2.0}):
+        with pytest.raises(ValueError, match="got"):
+            record(agent, explained, **wrong, overwrite=True)
+    assert before and sorted(path.name for path in (explained / "maps").iterdir()) == before
+
+
+def test_a_recording_knows_which_seed_and_update_played(tmp_path, monkeypatch):
+    small = {"num_envs": 2, "num_steps": 16, "num_minibatches": 1, "epochs": 1}
+    config = make_config("Breakout-MinAtar", steps=4 * 32, seeds=2, checkpoint_every=2, **small)
+    monkeypatch.chdir(tmp_path)
+    train_run(config, Path("run"))
+    agent = load_agent("run", update=2, seed_index=1)
+    record(agent, tmp_path / "games", max_steps=8)
+    monkeypatch.chdir("/")
+    assert load_agent(tmp_path / "games").checkpoint == agent.checkpoint
+    assert load_agent(tmp_path / "games", update=4).checkpoint != agent.checkpoint
+    (explained,) = explain_run(load_agent(tmp_path / "games"), tmp_path / "games", ["gradient"], ["value"])
+    assert explained.frames == 8
+    other = load_agent(tmp_path / "run")
+    with pytest.raises(ValueError, match="holds games of checkpoint"):
+        compare_run(other, tmp_path / "games", ["gradient", "input_x_gradient"], frames=4)
+    assert compare_run(other, tmp_path / "games", ["gradient", "input_x_gradient"], frames=4, any_checkpoint=True)
 
 
 def test_a_directory_that_play_made_knows_its_agent(trained, tmp_path):

@@ -69,6 +69,13 @@ def test_resuming_with_other_settings_is_refused(trained):
         train_run(make_config("Breakout-MinAtar", **{**TINY, "epochs": 2}), trained, resume=True)
 
 
+def test_a_run_is_not_given_an_end_before_its_own(trained):
+    config = RunConfig.load(trained)
+    with pytest.raises(ValueError, match=r"has learned for .* steps: give it that many or more"):
+        train_run(config.with_steps(4 * 16), trained, resume=True)
+    assert RunConfig.load(trained) == config
+
+
 @pytest.mark.slow
 def test_a_run_may_be_given_another_end(trained, tmp_path):
     config = RunConfig.load(trained)
@@ -267,8 +274,8 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
     wait_for_update(run, 3, process)
     process.send_signal(signal.SIGINT)
     errors = process.communicate()[1].decode()
-    assert process.returncode == 0, errors[-2000:]
     saved = read_metrics(run)[-1]["update"]
+    assert process.returncode == 130 and f"stopped after {saved} of " in errors, errors[-2000:]
     checkpoints = Checkpoints(run)
     assert checkpoints.updates() == [saved]
     checkpoints.close()

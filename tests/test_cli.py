@@ -44,6 +44,7 @@ def test_each_command_teaches_itself_with_an_example(command):
         (("train", "--env", "Brekout-v5"), "near it: ['Breakout-v5'"),
         (("train", "--env", "Breakout-MinAtar", "--steps", "10"), "steps=10 is less than one update"),
         (("train", "--resume", "/nowhere"), "is not a run"),
+        (("train", "--env", "CartPole-v1"), "CartPole-v1 shows [4], and runs learn from frames [H W C]"),
         (("train", "--env", "Breakout-MinAtar", "--steps", "0"), "steps is 0"),
         (("train", "--env", "Breakout-MinAtar", "--steps", "inf"), "--steps is a number of steps, e.g. 3e6; got inf"),
         (("train", "--env", "Breakout-MinAtar", "--num-envs", "0"), "num_envs is 0"),

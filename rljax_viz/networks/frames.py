@@ -16,7 +16,8 @@ def check_frames(obs: jax.Array, smallest: int, network: str) -> None:
     if min(obs.shape[:2]) < smallest:
         raise ValueError(
             f"{network} needs frames of at least {smallest}x{smallest} pixels, as [H W C], got shape {obs.shape}. "
-            "For channels first: jnp.moveaxis(obs, 0, -1); for MinAtar's 10x10 use networks.make('minatar', ...)."
+            "For channels first: jnp.moveaxis(obs, 0, -1); for MinAtar's 10x10 use networks.make('minatar', ...) (--network "
+            "minatar)."
         )
 
 

@@ -58,6 +58,11 @@ def make_loop(config: RunConfig) -> Loop:
     program instead, which costs less (`benchmarks/seeds.py`). Such games are spread over the devices that there are.
     """
     env = config.env()
+    if len(env.obs_shape) != 3:
+        raise ValueError(
+            f"{config.preset.env_id} shows {list(env.obs_shape)}, and runs learn from frames [H W C]: of MinAtar, Atari or "
+            "Procgen. With a network of your own, learn from Python: agents.make_train(config, env, network)"
+        )
     check_replay(config, env.obs_shape)
     network = make_network(config.network, env.num_actions, **config.network_options)
     algorithm: Train = find_algorithm(config.algo).make_train(config.algorithm, env, network)

@@ -71,20 +71,25 @@ class Experiment:
         if not path.exists():
             self.say(name)
             spent = path.with_suffix(".spent")  # seconds of earlier tries, which were stopped on the way
-            begin = time.monotonic() - (float(spent.read_text()) if spent.exists() else 0.0)
+            earlier, others, begin = float(spent.read_text()) if spent.exists() else 0.0, self.seconds(), time.monotonic()
+
+            def own() -> float:  # parts within this one count their own
+                return round(earlier + time.monotonic() - begin - (self.seconds() - others), 1)
+
             try:
                 value = make()
             except BaseException:
-                keep(spent, f"{time.monotonic() - begin:.1f}")
+                keep(spent, str(own()))
                 raise
-            keep(path, json.dumps({"seconds": round(time.monotonic() - begin, 1), "value": value}, indent=1))
+            keep(path, json.dumps({"seconds": own(), "value": value}, indent=1))
             spent.unlink(missing_ok=True)
         return json.loads(path.read_text())["value"]
 
     def seconds(self) -> float:
-        """What all finished parts took together."""
-        parts = (self.folder / "parts").rglob("*.json")
-        return sum(json.loads(path.read_text())["seconds"] for path in parts)
+        """What all parts took together, finished or stopped on the way."""
+        parts = self.folder / "parts"
+        done = sum(json.loads(path.read_text())["seconds"] for path in parts.rglob("*.json"))
+        return done + sum(float(path.read_text()) for path in parts.rglob("*.spent"))
 
     def report(
         self, title: str, claims: Sequence[Claim], tables: Sequence[Table] = (), pictures: Sequence[str] = (),

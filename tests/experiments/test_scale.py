@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import training
+from experiments import scale, training
 from experiments.claims import Table, above, both, decimals, highest, judge, most, render, shown
 from experiments.pictures import write_pictures
 from experiments.scale import Experiment, as_typed, begin, launch
@@ -82,6 +82,28 @@ def test_a_part_that_was_stopped_counts_its_seconds(tmp_path):
         at.part("p 0.5", stopped)
     (tmp_path / "parts" / "p 0.5.spent").write_text("100.0")
     assert at.part("p 0.5", lambda: 1) == 1 and at.seconds() >= 100
+
+
+def test_a_part_within_a_part_counts_once(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(scale, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    at = Experiment("smoke", tmp_path, "command")
+
+    def takes(seconds, stop=False):
+        now[0] += seconds
+        if stop:
+            raise KeyboardInterrupt
+
+    def outer(stop):
+        takes(1.0)
+        at.part("inner", lambda: takes(4.0, stop))
+        takes(2.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        at.part("outer", lambda: outer(True))
+    assert at.seconds() == 5.0
+    at.part("outer", lambda: outer(False))
+    assert at.seconds() == now[0] == 12.0
     assert [path.name for path in (tmp_path / "parts").iterdir()] == ["p 0.5.json"]
 
 

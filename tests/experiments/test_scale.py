@@ -82,6 +82,7 @@ def test_a_part_that_was_stopped_counts_its_seconds(tmp_path):
         at.part("p 0.5", stopped)
     (tmp_path / "parts" / "p 0.5.spent").write_text("100.0")
     assert at.part("p 0.5", lambda: 1) == 1 and at.seconds() >= 100
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["p 0.5.json"]
 
 
 def test_a_part_within_a_part_counts_once(tmp_path, monkeypatch):
@@ -104,7 +105,6 @@ def test_a_part_within_a_part_counts_once(tmp_path, monkeypatch):
     assert at.seconds() == 5.0
     at.part("outer", lambda: outer(False))
     assert at.seconds() == now[0] == 12.0
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["p 0.5.json"]
 
 
 def test_a_stop_on_request_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):

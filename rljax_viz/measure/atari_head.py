@@ -115,11 +115,14 @@ def steps_of(frames: int) -> range:
 
 
 def read_games(path: str | Path) -> dict[int, str]:
-    """Trial number -> envpool's name of its game, of `meta_data.csv`; rows without a number or a game are left out."""
+    """Trial number -> envpool's name of its game, of `meta_data.csv`; rows without a number or a game are left out.
+
+    A trial of `<game>_highscore` is one of the game.
+    """
     games = {}
     for row in _table(path):
         if row["TrialNumber"] and row["Game"]:
-            words = row["Game"].strip().split("_")
+            words = row["Game"].strip().removesuffix("_highscore").split("_")
             name = "".join(word[:1].upper() + word[1:] for word in words)
             games[int(float(row["TrialNumber"]))] = f"{'MsPacman' if name == 'Mspacman' else name}-v5"
     return games
@@ -131,11 +134,16 @@ def read_lengths(path: str | Path) -> dict[int, int]:
     return {int(float(number)): int(float(frames)) for number, frames in rows if number and frames}
 
 
+#: name of a column in version 4 of the data -> its name in version 2
+RENAMED = {"trial_id": "TrialNumber", "GameName": "Game", "total_frame": "NumberOfFrames"}
+
+
 def _table(path: str | Path) -> list[dict[str, str]]:
+    """The rows of `meta_data.csv`, their columns named as in version 2."""
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+        rows = [{RENAMED.get(name, name): cell for name, cell in row.items()} for row in csv.DictReader(file)]
     if rows and not {"TrialNumber", "Game"} <= set(rows[0]):
-        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game")
+        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game, or trial_id and GameName")
     return rows
 
 

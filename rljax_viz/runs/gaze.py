@@ -49,7 +49,7 @@ def evaluate_gaze(
 
     Maps are taken without their sign, brought to 210x160 as the paper does (`images.mirror_resize`), and compared with the
     fixations of the eight emulator frames that the agent sees; the other frames of shuffled AUC are drawn from the same
-    trial. "chosen" is the action that the agent would take. By `meta_data.csv` (in `folder` or above it) trials of other
+    trial. "chosen" is the action that the agent would take. By `meta_data.csv` (see `trials_of`) trials of other
     games are left out; that there is none is warned of, and so is a trial that ends before its table says. Trials that cannot
     be read, or in which nobody looks anywhere, are left out with a warning. One trial is in memory at a time.
     Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in order and
@@ -85,12 +85,14 @@ def evaluate_gaze(
 
 
 def trials_of(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, int]]:
-    """The trials of a game in `folder`, and how many frames each has by `meta_data.csv` (in `folder` or above it).
+    """The trials of a game in `folder`, and how many frames each has by `meta_data.csv`, which lies in `folder` or up to two
+    levels above it (version 4 has `<game>/highscore/`).
 
     Warns where there is no such table, or it does not know a trial. Raises FileNotFoundError for a folder without any.
     """
     trials = trials_in(folder)
-    table = next((path for at in (Path(folder), Path(folder).parent) if (path := at / "meta_data.csv").exists()), None)
+    at = Path(folder).resolve()
+    table = next((path for above in (at, *at.parents[:2]) if (path := above / "meta_data.csv").exists()), None)
     if table is None:
         told = f"that its trials ({len(trials)}) are of {env_id}, and whole, cannot be checked"
         warnings.warn(f"{folder} has no meta_data.csv: {told}; it comes with Atari-HEAD, put it there", stacklevel=3)

@@ -13,7 +13,7 @@ from rljax_viz.explain import gradient, last_frame, scores
 from rljax_viz.images import mirror_resize
 from rljax_viz.measure import nss
 from rljax_viz.measure.atari_head import Trial
-from rljax_viz.runs import evaluate_gaze, load_agent
+from rljax_viz.runs import evaluate_gaze, load_agent, trials_of
 from tests.measure.test_atari_head import N, frames, write_trial
 
 
@@ -46,6 +46,17 @@ def test_trials_of_other_games_and_other_views_are_refused(tmp_path):
         evaluate_gaze(load_agent("zoo:Breakout-v5"), tmp_path, ["gradient"], ["value"])
     with pytest.raises(ValueError, match="for agents of 84x84x4 Atari frames"):
         evaluate_gaze(load_agent("zoo:Breakout-MinAtar"), tmp_path, ["gradient"], ["value"])
+
+
+def test_the_table_lies_up_to_two_levels_above_the_trials(tmp_path, monkeypatch):
+    folder = tmp_path / "breakout" / "highscore"
+    folder.parent.mkdir()
+    write_trial(folder, frames()[:2])
+    (tmp_path / "meta_data.csv").write_text("GameName,trial_id,total_frame\nbreakout_highscore,52,2\n")
+    assert [trial.number for trial in trials_of(folder, "Breakout-v5")[0]] == [52]
+    monkeypatch.chdir(folder)
+    trials, lengths = trials_of(".", "Breakout-v5")
+    assert len(trials) == 1 and lengths == {52: 2}
 
 
 def test_trials_that_cannot_be_compared_are_named_and_one_is_in_memory_at_a_time(tmp_path, monkeypatch):

@@ -154,8 +154,9 @@ class Trial:
     """One trial: `frames`, `gaze`, and, for each step that an agent would take, what it sees and where people looked.
 
     `frames` are read into memory at first use: 30,000 frames of 210x160 take 3 GB, and a little more while they are read;
-    `forget` gives them back. Raises FileNotFoundError for a missing file, ValueError for an archive that is no trial's or is
-    damaged, and for frames of another size or with gaps.
+    `forget` gives them back. Raises ValueError for an archive that is not named for a trial; where they are read
+    FileNotFoundError for a missing file, ValueError for an archive that is damaged, and for frames of another size or with
+    gaps.
     """
 
     def __init__(self, archive: str | Path):
@@ -165,13 +166,15 @@ class Trial:
             raise ValueError(f"{self.archive} is not named for a trial: expected <number>_<rest>.tar.bz2")
         self.number = int(number[0])
         self.gaze_path = self.archive.with_name(f"{stem}.txt")
-        for path in (self.archive, self.gaze_path):
-            if not path.exists():
-                raise FileNotFoundError(f"trial {self.number} lacks {path}: it is NAME.tar.bz2 and NAME.txt, side by side")
 
     @cached_property
     def gaze(self) -> dict[int, GazeRow]:
-        return read_gaze(self.gaze_path)
+        return read_gaze(self._found(self.gaze_path))
+
+    def _found(self, path: Path) -> Path:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: a trial is NAME.tar.bz2 and NAME.txt, side by side")
+        return path
 
     @cached_property
     def frames(self) -> np.ndarray:
@@ -199,6 +202,7 @@ class Trial:
     def _pictures(self) -> dict[int, bytes]:
         """The PNGs by number, compressed as they are."""
         found, others = {}, []
+        self._found(self.archive)
         try:
             with tarfile.open(self.archive, "r:bz2") as archive:
                 for member in archive:

@@ -69,7 +69,7 @@ def evaluate_gaze(
         trial = trials.pop(0)
         try:
             steps = _steps(trial, lengths.get(trial.number), most_steps)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             unread.append(f"trial {trial.number} is left out: {error}")
             continue
         for method in methods:
@@ -106,7 +106,7 @@ def trials_of(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, i
 
 
 def _steps(trial: Trial, frames: int | None, most: int | None) -> list[int]:
-    """The steps that are compared. Reads the trial; ValueError where that fails, or nobody looks anywhere."""
+    """The steps that are compared. Reads the trial; ValueError or OSError where that fails, or nobody looks anywhere."""
     rows, steps = trial.gaze, list(trial.steps)[:most]
     if not rows or not trial.looks(steps):
         what = "has no rows" if not rows else f"has no gaze in the first {len(steps)} steps"

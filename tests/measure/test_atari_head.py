@@ -167,8 +167,11 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match="line 2: an x without its y"):
         read_gaze(tmp_path / "b" / f"{NAME}.txt")
     (tmp_path / "b" / f"{NAME}.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"it is NAME.tar.bz2 and NAME.txt, side by side"):
-        trials_in(tmp_path / "b")
+    (lacking,) = trials_in(tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match=r".txt is missing: a trial is NAME.tar.bz2 and NAME.txt, side by side"):
+        _ = lacking.gaze
+    with pytest.raises(FileNotFoundError, match=r"7_A.tar.bz2 is missing"):
+        _ = Trial(tmp_path / "7_A.tar.bz2").frames
 
 
 def put(archive, name, data):

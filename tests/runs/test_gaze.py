@@ -62,12 +62,14 @@ def test_the_table_lies_up_to_two_levels_above_the_trials(tmp_path, monkeypatch)
 def test_trials_that_cannot_be_compared_are_named_and_one_is_in_memory_at_a_time(tmp_path, monkeypatch):
     agent = load_agent("zoo:Breakout-v5")
     looks = {n: [(80.0, 100.0)] for n in range(1, 14)}
-    names = ["1_A", "2_B", "3_C", "4_D", "5_E"]
+    names = ["1_A", "2_B", "3_C", "4_D", "5_E", "6_F", "7_G"]
     for name in names:
         write_trial(tmp_path, frames()[:13], name=name, gaze=None if name == "3_C" else looks)
     (tmp_path / "2_B.tar.bz2").write_bytes((tmp_path / "2_B.tar.bz2").read_bytes()[:3000])
     (tmp_path / "4_D.txt").write_text("")
-    counts = "".join(f"{n},{15 if n == 5 else 13},breakout\n" for n in range(1, 6))
+    (tmp_path / "6_F.txt").unlink()
+    (tmp_path / "7_G.txt").unlink()
+    counts = "".join(f"{n},{15 if n == 5 else 13},{'seaquest' if n == 7 else 'breakout'}\n" for n in range(1, 8))
     (tmp_path / "meta_data.csv").write_text("TrialNumber,NumberOfFrames,Game\n" + counts)
     held, seen = [], []
 
@@ -85,10 +87,11 @@ def test_trials_that_cannot_be_compared_are_named_and_one_is_in_memory_at_a_time
         "trial 2 is left out: .*2_B.tar.bz2 cannot be read to its end",
         "trial 3 is left out: .*has no gaze in the first 3 steps",
         "trial 4 is left out: .*4_D.txt is empty",
+        "trial 6 is left out: .*6_F.txt is missing",
         r"frames 14 to 15 \(2\) lack pictures",
     ):
         assert [one for one in texts if re.search(text, one)], text
-    assert len(texts) == 4
+    assert len(texts) == 5
 
 
 def test_what_cannot_be_checked_or_done_is_said(tmp_path):

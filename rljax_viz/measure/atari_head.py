@@ -206,8 +206,11 @@ class Trial:
         try:
             with tarfile.open(self.archive, "r:bz2") as archive:
                 for member in archive:
-                    if member.isfile() and member.name.endswith(".png") and (file := archive.extractfile(member)):
-                        number = Path(member.name).stem.rpartition("_")[2]
+                    name = Path(member.name)
+                    if name.name.startswith(".") or name.suffix != ".png":  # macOS puts ._NAME.png beside NAME.png
+                        continue
+                    if member.isfile() and (file := archive.extractfile(member)):
+                        number = name.stem.rpartition("_")[2]
                         if number.isascii() and number.isdigit():
                             found[int(number)] = file.read()
                         else:
@@ -293,7 +296,7 @@ def trials_in(folder: str | Path) -> list[Trial]:
 
     Raises FileNotFoundError if there is none.
     """
-    archives = sorted(Path(folder).rglob("*.tar.bz2"))
+    archives = sorted(path for path in Path(folder).rglob("*.tar.bz2") if not path.name.startswith("."))
     others = [path for path in archives if not re.match(r"\d+_", path.name)]
     if others:
         warnings.warn(f"left out {_listed(others)}: a trial is <number>_<rest>.tar.bz2", stacklevel=2)

@@ -201,6 +201,14 @@ def test_damaged_archives_are_named(tmp_path):
         _ = Trial(archive).frames
 
 
+def test_what_macos_puts_beside_the_frames_is_no_frame(tmp_path):
+    archive = write_trial(tmp_path, frames()[:3])
+    put(archive, f"{NAME}/._RZ_2394668_1.png", b"no picture")
+    archive.with_name(f"._{archive.name}").write_bytes(b"no archive")
+    (trial,) = trials_in(tmp_path)
+    np.testing.assert_array_equal(trial.frames[:], frames()[:3])
+
+
 def test_archives_that_are_no_trials_are_left_out(tmp_path):
     write_trial(tmp_path, frames()[:2])
     write_trial(tmp_path, frames()[:2], name="9_KM_1")

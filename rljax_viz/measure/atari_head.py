@@ -122,8 +122,8 @@ def read_games(path: str | Path) -> dict[int, str]:
     games = {}
     for row in _table(path):
         if row["TrialNumber"] and row["Game"]:
-            words = row["Game"].strip().removesuffix("_highscore").split("_")
-            name = "".join(word[:1].upper() + word[1:] for word in words)
+            words = re.sub("_highscore$", "", row["Game"].strip(), flags=re.IGNORECASE).split("_")
+            name = "".join(word.capitalize() if word.isupper() else word[:1].upper() + word[1:] for word in words)
             games[int(float(row["TrialNumber"]))] = f"{'MsPacman' if name == 'Mspacman' else name}-v5"
     return games
 

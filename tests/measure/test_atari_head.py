@@ -141,7 +141,7 @@ def test_games_by_trial(tmp_path):
     assert games == {52: "Breakout-v5", 53: "MsPacman-v5", 60: "MsPacman-v5", 61: "SpaceInvaders-v5"}
 
 
-def test_games_by_trial_of_version_4(tmp_path):
+def test_games_by_trial_of_version_4_and_in_capitals(tmp_path):
     columns = "GameName,trial_id,subject_id,load_trial,highest_score,total_frame,total_game_play_time,total_episode\n"
     rows = "alien,4,RZ,0,2540,6001,900000,2\nms_pacman_highscore,630,R,0,41000,90000,7200000,1\n"
     rows += "montezuma_revenge,5,KM,0,1,7,8,9\n"
@@ -149,6 +149,10 @@ def test_games_by_trial_of_version_4(tmp_path):
     games = read_games(tmp_path / "meta_data.csv")
     assert games == {4: "Alien-v5", 630: "MsPacman-v5", 5: "MontezumaRevenge-v5"}
     assert read_lengths(tmp_path / "meta_data.csv") == {4: 6001, 630: 90000, 5: 7}
+    text = "TrialNumber,Game\n1,BREAKOUT_highscore\n2,MONTEZUMA_REVENGE\n3,MSPACMAN\n4,SpaceInvaders\n"
+    (tmp_path / "meta_data.csv").write_text(text)
+    wanted = ["Breakout-v5", "MontezumaRevenge-v5", "MsPacman-v5", "SpaceInvaders-v5"]
+    assert list(read_games(tmp_path / "meta_data.csv").values()) == wanted
     (tmp_path / "meta_data.csv").write_text("game,number\nalien,4\n")
     with pytest.raises(ValueError, match="expected TrialNumber and Game, or trial_id and GameName"):
         read_games(tmp_path / "meta_data.csv")

@@ -5,21 +5,25 @@ is. Zhang et al. 2020, arXiv:1903.06754, zenodo.org/records/3451402; the matchin
 arXiv:1908.02511, section 4.3 (FACTS, seed 004).
 """
 
+import contextlib
 import csv
 import io
 import re
 import tarfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rljax_viz.images import area_resize, grey
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 HEIGHT, WIDTH = 210, 160
 SKIP, STACK = 4, 4
@@ -150,11 +154,49 @@ def _table(path: str | Path) -> list[dict[str, str]]:
 AGAIN = "download it again (zenodo.org/records/3451402)"
 
 
+class Frames:
+    """The pictures of a trial, [N 210 160 3] in the order of their numbers, kept as PNG: frames[i], frames[a:b] and
+    frames[list] are decoded when they are asked for, to uint8.
+
+    Raises ValueError for a picture that is damaged, or of another size; checksums are read at once.
+    """
+
+    def __init__(self, archive: Path, pngs: Sequence[bytes]):
+        self.archive, self._pngs = archive, pngs
+        for number, png in enumerate(pngs, 1):
+            with self._opened(number, png) as image:
+                width, height = image.size
+                image.verify()
+            if (height, width) != (HEIGHT, WIDTH):
+                raise ValueError(f"{archive}: frame {number} is {height}x{width}, expected 210x160")
+
+    def __len__(self) -> int:
+        return len(self._pngs)
+
+    def __getitem__(self, which: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        rows = np.arange(len(self))[which]
+        found = np.empty((rows.size, HEIGHT, WIDTH, 3), np.uint8)
+        for at, row in enumerate(rows.flatten().tolist()):
+            with self._opened(row + 1, self._pngs[row]) as image:
+                found[at] = np.asarray(image.convert("RGB"))
+        return found.reshape(*rows.shape, *found.shape[1:])
+
+    @contextlib.contextmanager
+    def _opened(self, number: int, png: bytes) -> "Iterator[Image]":
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(png)) as image:
+                yield image
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{self.archive}: frame {number} is no whole picture ({error}); {AGAIN}") from None
+
+
 class Trial:
     """One trial: `frames`, `gaze`, and, for each step that an agent would take, what it sees and where people looked.
 
-    `frames` are read into memory at first use: 30,000 frames of 210x160 take 3 GB, and a little more while they are read;
-    `forget` gives them back. Raises ValueError for an archive that is not named for a trial; where they are read
+    The archive is read to its end at first use of `frames`, and kept as it is; only frames that are asked for are decoded.
+    `forget` gives the memory back. Raises ValueError for an archive that is not named for a trial; where they are read
     FileNotFoundError for a missing file, ValueError for an archive that is damaged, and for frames of another size or with
     gaps.
     """
@@ -177,27 +219,14 @@ class Trial:
         return path
 
     @cached_property
-    def frames(self) -> np.ndarray:
-        """uint8 [N 210 160 3], in the order of their numbers."""
-        from PIL import Image
-
+    def frames(self) -> Frames:
         found = self._pictures()
         if missing := sorted(set(range(1, max(found, default=0) + 1)) - found.keys()):
             raise ValueError(
                 f"{self.archive} holds {len(found)} frames, but none is number {_listed(missing)} ({len(missing)} in all): "
                 f"is the file whole? {AGAIN}"
             )
-        frames = np.empty((len(found), HEIGHT, WIDTH, 3), np.uint8)
-        for number in sorted(found):
-            try:
-                with Image.open(io.BytesIO(found[number])) as image:
-                    picture = np.asarray(image.convert("RGB"))
-            except (OSError, SyntaxError) as error:
-                raise ValueError(f"{self.archive}: frame {number} is no whole picture ({error}); {AGAIN}") from None
-            if picture.shape != frames.shape[1:]:
-                raise ValueError(f"{self.archive} holds frames of {picture.shape}, expected 210x160 in colour")
-            frames[number - 1] = picture
-        return frames
+        return Frames(self.archive, [found[number] for number in sorted(found)])
 
     def _pictures(self) -> dict[int, bytes]:
         """The PNGs by number, compressed as they are."""

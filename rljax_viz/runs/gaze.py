@@ -129,8 +129,7 @@ def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:
         rest = () if each is None else (each,)
         maps = map_frames(explain, agent.params, obs, None, rest=(np.asarray(act(agent.params, obs, *rest)), *rest))
         looks = trial.fixations(some)
-        picked = [rng.choice([s for s in steps if s != step] or [step], OTHERS) for step in some]
-        others = np.stack([trial.fixations(other).sum(0) for other in picked])
+        others = np.stack([trial.fixations(_others(rng, steps, k)).sum(0) for k in range(at, at + len(some))])
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.asarray(some))
         found.append(np.asarray(_metrics(keys, jnp.asarray(maps), jnp.asarray(looks), jnp.asarray(others))))
         watch(at + len(some), len(steps))
@@ -138,6 +137,12 @@ def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:
     undefined = tuple(int(n) for n in np.isnan(values).sum(0))
     means = tuple(float(np.nanmean(column)) if not np.isnan(column).all() else float("nan") for column in values.T)
     return GazeScore(trial.number, method, score, len(values), means, undefined)
+
+
+def _others(rng: np.random.Generator, steps: Sequence[int], k: int) -> list[int]:
+    """OTHERS of `steps` besides the k-th, drawn with replacement; the k-th itself where there is no other."""
+    drawn = rng.integers(0, max(len(steps) - 1, 1), OTHERS)
+    return [steps[min(n + (n >= k), len(steps) - 1)] for n in drawn]
 
 
 def _greedy(out: Any) -> jax.Array:

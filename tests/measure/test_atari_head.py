@@ -165,7 +165,7 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"holds 5 frames, but none is number 4 \(1 in all\)"):
         _ = Trial(archive).frames
     archive = write_trial(tmp_path / "b", frames()[:3, :100])
-    with pytest.raises(ValueError, match="expected 210x160 in colour"):
+    with pytest.raises(ValueError, match=r"frame \d is 100x160, expected 210x160"):
         _ = Trial(archive).frames
     (tmp_path / "b" / f"{NAME}.txt").write_text(HEADER + "RZ_1,0,0,50,0,0,3.5\n")
     with pytest.raises(ValueError, match="line 2: an x without its y"):
@@ -203,6 +203,13 @@ def test_damaged_archives_are_named(tmp_path):
     put(archive, f"{NAME}/RZ_2394668_7.png", b"no picture")
     with pytest.raises(ValueError, match=r"frame 7 is no whole picture .*download it again"):
         _ = Trial(archive).frames
+    png = io.BytesIO()
+    Image.fromarray(frames()[6]).save(png, "png")
+    for broken in (png.getvalue()[:5000], png.getvalue()[:5000] + b"no" + png.getvalue()[5002:]):
+        archive.write_bytes(whole)
+        put(archive, f"{NAME}/RZ_2394668_7.png", broken)
+        with pytest.raises(ValueError, match=r"frame 7 is no whole picture"):  # though nobody has looked at it yet
+            _ = Trial(archive).frames
 
 
 def test_what_macos_puts_beside_the_frames_is_no_frame(tmp_path):
@@ -251,16 +258,23 @@ def test_trials_that_end_early_are_told(tmp_path):
     assert "20 pictures and rows of gaze up to frame 12, 20 by its table: frames 13 to 20 (8) lack rows of gaze" in told
 
 
-def test_frames_take_their_room_once_and_give_it_back(tmp_path):
-    trial = Trial(write_trial(tmp_path, np.repeat(frames()[:1] // 255, 60, axis=0)))
-    tracemalloc.start()
-    size = trial.frames.nbytes
-    _, peak = tracemalloc.get_traced_memory()
-    assert size == 60 * 210 * 160 * 3 and peak < 1.4 * size
-    trial.observations(trial.steps)
+def test_frames_are_decoded_where_they_are_looked_at(tmp_path):
+    pictures = np.repeat(frames()[:1] // 255, 60, axis=0)
+    trial = Trial(write_trial(tmp_path, pictures))
+    size = pictures.nbytes
+    trial.observations([0])  # compiles
     trial.forget()
-    assert tracemalloc.get_traced_memory()[0] < 0.3 * size
+    tracemalloc.start()
+    assert len(trial.steps) == 15
+    trial.observations(trial.steps[:3])
+    assert tracemalloc.get_traced_memory()[1] < 0.2 * size
+    trial.forget()
     tracemalloc.stop()
+    np.testing.assert_array_equal(trial.frames[[0, 8, 4]], pictures[[0, 8, 4]])
+    np.testing.assert_array_equal(trial.frames[-3:], pictures[-3:])
+    assert trial.frames[3].shape == (210, 160, 3) and trial.frames[5:5].shape == (0, 210, 160, 3)
+    with pytest.raises(IndexError):
+        trial.frames[60]
 
 
 def test_games_begin_where_the_episode_changes(trial, tmp_path):

@@ -14,6 +14,7 @@ from rljax_viz.images import mirror_resize
 from rljax_viz.measure import nss
 from rljax_viz.measure.atari_head import Trial
 from rljax_viz.runs import evaluate_gaze, load_agent, trials_of
+from rljax_viz.runs.gaze import _others
 from tests.measure.test_atari_head import N, frames, write_trial
 
 
@@ -37,6 +38,14 @@ def test_maps_are_compared_with_the_gaze_of_their_frames(tmp_path):
     np.testing.assert_array_equal(again[0].means, found.means)
     (noisy,) = evaluate_gaze(agent, tmp_path, ["smooth_grad"], ["value"], most_steps=5)
     assert np.isfinite(noisy.means[0]) and noisy.means[0] != found.means[0]
+
+
+def test_other_frames_are_all_but_the_own():
+    steps, rng = [0, 4, 8, 12], np.random.default_rng(0)
+    for k, step in enumerate(steps):
+        drawn = {other for _ in range(20) for other in _others(rng, steps, k)}
+        assert drawn == {*steps} - {step}
+    assert set(_others(rng, [4], 0)) == {4}
 
 
 def test_trials_of_other_games_and_other_views_are_refused(tmp_path):

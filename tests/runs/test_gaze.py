@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rljax_viz import networks
+from rljax_viz.commands.measuring import gaze
 from rljax_viz.explain import gradient, last_frame, scores
 from rljax_viz.images import mirror_resize
 from rljax_viz.measure import nss
@@ -116,6 +117,17 @@ def test_what_cannot_be_checked_or_done_is_said(tmp_path):
     (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,seaquest\n")
     with pytest.raises(FileNotFoundError, match="no trial of Breakout-v5"):  # the table lies above the folder of a game
         evaluate_gaze(agent, tmp_path / "only", ["gradient"], ["value"])
+
+
+def test_attention_needs_no_score(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    write_trial(tmp_path, frames()[:13], gaze={n: [(80.0, 100.0)] for n in range(1, 14)})
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n52,breakout\n")
+    gaze("zoo:Breakout-v5-fls", tmp_path, ["attention_map"])
+    assert re.search(r"52 *│ attention_map *│ attention *│ 3 ", capsys.readouterr().out)
+    for methods in ([], ["attention_map", "gradient"]):
+        with pytest.raises(ValueError, match="say what to compare"):
+            gaze("zoo:Breakout-v5-fls", tmp_path, methods)
 
 
 def test_an_agent_that_remembers_sees_the_trial_in_order(tmp_path, monkeypatch):

@@ -49,8 +49,9 @@ def read_gaze(path: str | Path) -> dict[int, GazeRow]:
     """The rows of a trial's `.txt`, by frame number.
 
     Columns are found by the names in its first line, COLUMNS: frame_id (its name ends in _<number>), those in the middle as
-    far as they are there, and behind the last, gaze_positions, x0, y0, x1, y1, ..., as many as there are. Raises ValueError
-    for a file without that line, and with the line for a row that is not one.
+    far as they are there, and behind the last, gaze_positions, x0, y0, x1, y1, ..., as many as there are. A pair with a null
+    or NaN is left out, and a row that ends before its gaze has none. Raises ValueError for a file without that line, and with
+    the line for a row that is not one.
     """
     rows = {}
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -71,22 +72,23 @@ def read_gaze(path: str | Path) -> dict[int, GazeRow]:
 
 
 def _gaze_row(names: Sequence[str], cells: Sequence[str]) -> GazeRow:
-    if len(cells) < len(names):
+    if len(cells) < len(names) - 1:
         raise ValueError(f"{len(cells)} cells, where {len(names)} columns are named")
     values = [None if cell.strip() in ("null", "") else float(cell) for cell in cells[1:]]
     known = dict(zip(names[1:-1], values, strict=False))
-    gaze = [value for value in values[len(names) - 2 :] if value is not None]
-    if len(gaze) % 2:
+    gaze = np.asarray(values[len(names) - 2 :], np.float64)  # None is NaN
+    if len(gaze) % 2 and not np.isnan(gaze[-1]):
         raise ValueError("an x without its y")
+    pairs = gaze[: len(gaze) // 2 * 2].reshape(-1, 2)
     whole = {}
     for name in ("episode_id", "action"):
         value = known.get(name)
-        if value is not None and (value != int(value) or (name == "action" and not 0 <= value < 18)):
+        if value is not None and (value % 1 != 0 or (name == "action" and not 0 <= value < 18)):
             raise ValueError(f"{name} is {value:g}, not a whole number{' of 0 to 17' if name == 'action' else ''}")
         whole[name] = None if value is None else int(value)
     return GazeRow(
         int(cells[0].rpartition("_")[2]), whole["episode_id"], known.get("score"), known.get("duration(ms)"),
-        known.get("unclipped_reward"), whole["action"], np.asarray(gaze, np.float64).reshape(-1, 2),
+        known.get("unclipped_reward"), whole["action"], pairs[np.isfinite(pairs).all(1)],
     )  # fmt: skip
 
 
@@ -332,5 +334,7 @@ def trials_in(folder: str | Path) -> list[Trial]:
     trials = [path for path in archives if path not in others]
     if not trials:
         fix = "unpack a game of Atari-HEAD there (zenodo.org/records/3451402)"
+        if next(Path(folder).rglob("*.png"), None):
+            fix = "its frames are unpacked; put the .tar.bz2 there as it was downloaded"
         raise FileNotFoundError(f"{folder} holds no <trial>_*.tar.bz2: {fix}")
     return sorted((Trial(path) for path in trials), key=lambda trial: trial.number)

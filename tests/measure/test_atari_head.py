@@ -240,12 +240,29 @@ def test_columns_of_gaze_are_found_by_name(tmp_path):
         ("", "is empty, expected the line frame_id,episode_id"),
         ("RZ_1,0,0,50,0,0,3.5,4.5\n", "begins with 'rz_1,0,0,50,0,0,3.5,4.5', expected the line frame_id"),
         (HEADER + "RZ_1,0,0,50,60.5,70.25,61,71\n", "line 2: action is 70.25, not a whole number of 0 to 17"),
+        (HEADER + "RZ_1,0,0,50,null,1,3.5,null,4.5\n", "line 2: an x without its y"),
+        (HEADER + "RZ_1,0,nan,50,0,inf,null\n", "line 2: action is inf, not a whole number of 0 to 17"),
         (HEADER + "RZ_1,0,0,50,null\n", "line 2: 5 cells, where 7 columns are named"),
         (HEADER + "RZ_1,zero,0,50,0,0,null\n", "line 2: could not convert string to float"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=match):
             read_gaze(path)
+
+
+def test_pairs_of_gaze_that_are_not_whole_are_left_out(tmp_path):
+    path, start = tmp_path / "a.txt", ",0,0,50,0,0"
+    looks = ("10.0,null,null,20.0", "nan,3.0,4.0,5.0", "", "null", "null,null", "1.0,2.0,null,null,inf,4.0,")
+    path.write_text(HEADER + "".join(f"RZ_{n}{start},{cells}\n" for n, cells in enumerate(looks, 1)) + f"RZ_7{start}\n")
+    rows = read_gaze(path)
+    assert [rows[n].gaze.tolist() for n in range(1, 8)] == [[], [[4.0, 5.0]], [], [], [], [[1.0, 2.0]], []]
+
+
+def test_frames_that_are_unpacked_are_told(tmp_path):
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "RZ_2394668_1.png").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"its frames are unpacked; put the .tar.bz2 there as it was downloaded"):
+        trials_in(tmp_path)
 
 
 def test_trials_that_end_early_are_told(tmp_path):

@@ -1,5 +1,6 @@
 """Does an agent look where people look? Its maps against the gaze of Atari-HEAD's players, on their frames."""
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ def evaluate_gaze(
         told = "gaze is compared for agents of 84x84x4 Atari frames, or of fewer than four"
         raise ValueError(f"{agent.name} sees {list(agent.obs_shape)}; {told}")
     trials, lengths = trials_of(folder, agent.preset.env_id)
+    wanted = [(m, name, make_explain(agent, m, name, layer)) for m in methods for name in scores_for(agent, m, score_names)]
     results, unread = [], []
     while trials:
         trial = trials.pop(0)
@@ -72,10 +74,9 @@ def evaluate_gaze(
         except (ValueError, OSError) as error:
             unread.append(f"trial {trial.number} is left out: {error}")
             continue
-        for method in methods:
-            for score in scores_for(agent, method, score_names):
-                label = f"trial {trial.number}: {method}"
-                results.append(_one(agent, trial, steps, method, score, layer, seed, lambda k, n, w=label: watch(w, k, n)))
+        for method, score, explain in wanted:
+            label = f"trial {trial.number}: {method}"
+            results.append(_one(agent, trial, steps, method, score, explain, seed, lambda k, n, w=label: watch(w, k, n)))
         trial.forget()
     if not results:
         raise ValueError(f"no trial of {folder} can be compared; {'; '.join(unread)}")
@@ -116,24 +117,25 @@ def _steps(trial: Trial, frames: int | None, most: int | None) -> list[int]:
     return steps
 
 
-def _one(agent, trial, steps, method, score, layer, seed, watch) -> GazeScore:
-    explain = make_explain(agent, method, score, layer)
-    act = jax.jit(jax.vmap(lambda params, *seen: _greedy(agent.f(params, *seen)), (None, *(0,) * (1 + agent.remembers))))
+def _one(agent, trial, steps, method, score, explain, seed, watch) -> GazeScore:
     found: list[np.ndarray] = []
     rng = np.random.default_rng((seed, trial.number))
-    begins, memory = trial.begins(steps), None
-    for at in range(0, len(steps), _BLOCK):
-        some = steps[at : at + _BLOCK]
+    # behind many steps the last one again: the last block is as long as the others, and runs the same programs
+    rows = steps + steps[-1:] * (-len(steps) % _BLOCK if len(steps) > _BLOCK else 0)
+    begins, memory = trial.begins(rows), None
+    for at in range(0, len(rows), _BLOCK):
+        some = rows[at : at + _BLOCK]
         obs = trial.observations(some)[..., -agent.preset.stack :]
         each, memory = remembered(agent, obs, begins[at : at + _BLOCK], memory)
         rest = () if each is None else (each,)
-        maps = map_frames(explain, agent.params, obs, None, rest=(np.asarray(act(agent.params, obs, *rest)), *rest))
+        actions = np.asarray(_greedy(agent.f, agent.params, obs, *rest))
+        maps = map_frames(explain, agent.params, obs, None, rest=(actions, *rest))
         looks = trial.fixations(some)
         others = np.stack([trial.fixations(_others(rng, steps, k)).sum(0) for k in range(at, at + len(some))])
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.asarray(some))
         found.append(np.asarray(_metrics(keys, jnp.asarray(maps), jnp.asarray(looks), jnp.asarray(others))))
-        watch(at + len(some), len(steps))
-    values = np.concatenate(found)
+        watch(min(at + _BLOCK, len(steps)), len(steps))
+    values = np.concatenate(found)[: len(steps)]
     undefined = tuple(int(n) for n in np.isnan(values).sum(0))
     means = tuple(float(np.nanmean(column)) if not np.isnan(column).all() else float("nan") for column in values.T)
     return GazeScore(trial.number, method, score, len(values), means, undefined)
@@ -145,8 +147,15 @@ def _others(rng: np.random.Generator, steps: Sequence[int], k: int) -> list[int]
     return [steps[min(n + (n >= k), len(steps) - 1)] for n in drawn]
 
 
-def _greedy(out: Any) -> jax.Array:
-    return (out.logits if out.logits is not None else out.q).argmax()
+@functools.partial(jax.jit, static_argnums=0)  # of one function: one program for all methods and trials
+def _greedy(f: Callable, params: Any, *seen: Any) -> jax.Array:
+    """The best action at each step."""
+
+    def one(*row: Any) -> jax.Array:
+        out = f(params, *row)
+        return (out.logits if out.logits is not None else out.q).argmax()
+
+    return jax.vmap(one)(*seen)
 
 
 @jax.jit

@@ -119,6 +119,31 @@ def test_what_cannot_be_checked_or_done_is_said(tmp_path):
         evaluate_gaze(agent, tmp_path / "only", ["gradient"], ["value"])
 
 
+def test_programs_are_made_once_for_all_trials_and_blocks(tmp_path, monkeypatch):
+    looks = {n: [(80.0, 100.0), (30.0 + n, 150.0)] for n in range(1, N + 1)}
+    write_trial(tmp_path / "one", frames(), name="1_A", gaze=looks)
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n1,breakout\n2,breakout\n")
+    agent, traced = load_agent("zoo:Breakout-v5"), []
+
+    def count(folder, steps):
+        def f(*args):
+            traced.append(args)
+            return agent.f(*args)
+
+        traced.clear()
+        found = evaluate_gaze(agent._replace(f=f), folder, ["gradient"], ["value"], most_steps=steps)
+        return len(traced), found
+
+    _, whole = count(tmp_path / "one", 5)
+    monkeypatch.setattr("rljax_viz.runs.gaze._BLOCK", 3)
+    once, _ = count(tmp_path / "one", 3)
+    write_trial(tmp_path / "one", frames(), name="2_B", gaze=looks)
+    again, (found, _) = count(tmp_path / "one", 5)  # two trials, of a block and two thirds each
+    assert once == again
+    np.testing.assert_allclose(found.means, whole[0].means, rtol=1e-5)
+    assert found.steps == 5 and found.undefined == whole[0].undefined
+
+
 def test_attention_needs_no_score(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "120")
     write_trial(tmp_path, frames()[:13], gaze={n: [(80.0, 100.0)] for n in range(1, 14)})

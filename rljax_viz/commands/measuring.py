@@ -24,9 +24,12 @@ def gaze(
 ) -> None:
     """Compare an agent's maps with where people looked while they played: NSS, KL divergence, shuffled AUC.
 
+    Of a run the table is kept in RUN/gaze.json, too.
+
     Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
     """
     from ..runs import evaluate_gaze, load_agent, methods_of
+    from ..runs.gaze import over_trials
     from ..runs.past import BUILT_IN
 
     if "list" in method:
@@ -34,10 +37,13 @@ def gaze(
         return
     if not method or not (score or set(method) == {BUILT_IN}):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
+    out = Path(agent) / "gaze.json" if Path(agent).is_dir() else None
     with bars() as watch:
-        options = {"layer": layer, "most_steps": most_steps, "seed": seed}
+        options = {"layer": layer, "most_steps": most_steps, "seed": seed, "out": out}
         results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
-    print_gaze(results)
+    print_gaze([*results, *over_trials(results)])
+    if out is not None:
+        print(f"also in {out}")
 
 
 def compare(

@@ -1,6 +1,7 @@
 """Does an agent look where people look? Its maps against the gaze of Atari-HEAD's players, on their frames."""
 
 import functools
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,9 +26,9 @@ _BLOCK = 256
 
 class GazeScore(NamedTuple):
     """Means over the steps of one trial on which each metric is defined, in the order of GAZE_METRICS; `undefined` counts the
-    others."""
+    others. `trial` is a number, or "mean" of several."""
 
-    trial: int
+    trial: int | str
     method: str
     score: str
     steps: int
@@ -44,6 +45,7 @@ def evaluate_gaze(
     layer: str | None = None,
     most_steps: int | None = None,
     seed: int = 0,
+    out: Path | None = None,
     watch: Callable[[str, int, int], None] = lambda what, done, all: None,
 ) -> list[GazeScore]:
     """Every method and score on every trial of the agent's game in `folder` (of its first `most_steps` steps).
@@ -55,6 +57,7 @@ def evaluate_gaze(
     be read, or in which nobody looks anywhere, are left out with a warning. One trial is in memory at a time.
     Agents that see fewer than four frames see the newest of the four. An agent that remembers sees the trial in order and
     carries its memory along, which is empty where a game begins: what it would remember of the person's game.
+    Written to the JSON file `out` too, if it is given, with what was compared and the means over trials.
     Raises FileNotFoundError for a folder without trials; ValueError for an agent that does not see 84x84 grey frames, at most
     four at a time, for `most_steps` under 1, and where no trial is left.
     """
@@ -82,7 +85,35 @@ def evaluate_gaze(
         raise ValueError(f"no trial of {folder} can be compared; {'; '.join(unread)}")
     for told in unread:
         warnings.warn(told, stacklevel=2)
+    if out is not None:
+        what = {"agent": agent.name, "checkpoint": agent.checkpoint, "layer": layer, "most_steps": most_steps, "seed": seed}
+        rows = [_plain(one) for one in (*results, *over_trials(results))]
+        out.write_text(json.dumps({**what, "scores": rows}, indent=1) + "\n")
     return results
+
+
+def over_trials(results: Sequence[GazeScore]) -> list[GazeScore]:
+    """Of each method and score that was compared in several trials: the mean over those in which a metric has a value."""
+    found = []
+    for method, score in dict.fromkeys((one.method, one.score) for one in results):
+        some = [one for one in results if (one.method, one.score) == (method, score)]
+        if len(some) > 1:
+            means, undefined = _means(np.array([one.means for one in some])), np.sum([one.undefined for one in some], 0)
+            steps = sum(one.steps for one in some)
+            found.append(GazeScore("mean", method, score, steps, means, tuple(undefined.tolist())))
+    return found
+
+
+def _means(values: np.ndarray) -> tuple[float, ...]:
+    """Of each column of values[n 3], without its NaN."""
+    return tuple(float(np.nanmean(column)) if not np.isnan(column).all() else float("nan") for column in values.T)
+
+
+def _plain(one: GazeScore) -> dict[str, Any]:
+    means = [None if mean != mean else mean for mean in one.means]  # JSON knows no NaN
+    undefined = dict(zip(GAZE_METRICS, one.undefined, strict=True))
+    named = dict(zip(GAZE_METRICS, means, strict=True))
+    return {"trial": one.trial, "method": one.method, "score": one.score, "steps": one.steps, **named, "undefined": undefined}
 
 
 def trials_of(folder: str | Path, env_id: str) -> tuple[list[Trial], dict[int, int]]:
@@ -137,8 +168,7 @@ def _one(agent, trial, steps, method, score, explain, seed, watch) -> GazeScore:
         watch(min(at + _BLOCK, len(steps)), len(steps))
     values = np.concatenate(found)[: len(steps)]
     undefined = tuple(int(n) for n in np.isnan(values).sum(0))
-    means = tuple(float(np.nanmean(column)) if not np.isnan(column).all() else float("nan") for column in values.T)
-    return GazeScore(trial.number, method, score, len(values), means, undefined)
+    return GazeScore(trial.number, method, score, len(values), _means(values), undefined)
 
 
 def _others(rng: np.random.Generator, steps: Sequence[int], k: int) -> list[int]:

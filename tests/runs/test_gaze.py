@@ -1,6 +1,7 @@
 """An agent against a trial in which people look where it attends, and against one in which they look elsewhere."""
 
 import dataclasses
+import json
 import re
 
 import jax
@@ -15,7 +16,7 @@ from rljax_viz.images import mirror_resize
 from rljax_viz.measure import nss
 from rljax_viz.measure.atari_head import Trial
 from rljax_viz.runs import evaluate_gaze, load_agent, trials_of
-from rljax_viz.runs.gaze import _others
+from rljax_viz.runs.gaze import GazeScore, _others, over_trials
 from tests.measure.test_atari_head import N, frames, write_trial
 
 
@@ -142,6 +143,38 @@ def test_programs_are_made_once_for_all_trials_and_blocks(tmp_path, monkeypatch)
     assert once == again
     np.testing.assert_allclose(found.means, whole[0].means, rtol=1e-5)
     assert found.steps == 5 and found.undefined == whole[0].undefined
+
+
+def test_means_over_trials_leave_out_what_is_undefined():
+    nan = float("nan")
+    one = GazeScore(1, "gradient", "value", 3, (1.0, nan, nan), (0, 3, 3))
+    two = GazeScore(2, "gradient", "value", 5, (3.0, 0.5, nan), (1, 2, 5))
+    assert over_trials([one]) == []
+    (mean,) = over_trials([one, two, one._replace(method="grad_cam")])
+    assert mean[:4] == ("mean", "gradient", "value", 8) and mean.undefined == (1, 5, 8)
+    np.testing.assert_array_equal(mean.means, (2.0, 0.5, nan))
+
+
+def test_the_table_of_a_run_is_kept_in_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    agent, run = load_agent("zoo:Breakout-v5"), tmp_path / "run"
+    run.mkdir()
+    for name in ("1_A", "2_B"):
+        write_trial(tmp_path / "head", frames()[:9], name=name, gaze={5: [(80.0, 100.0)]})
+    (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n1,breakout\n2,breakout\n")
+    monkeypatch.setattr("rljax_viz.runs.load_agent", lambda source: agent)
+    means = lambda number: (float(number), float("nan"), 0.5)  # noqa: E731
+    one = lambda agent, trial, *_: GazeScore(trial.number, "gradient", "value", 2, means(trial.number), (0, 2, 1))  # noqa: E731
+    monkeypatch.setattr("rljax_viz.runs.gaze._one", one)
+    gaze(str(run), tmp_path / "head", ["gradient"], ["value"], most_steps=3)
+    shown = capsys.readouterr().out
+    assert re.search(r"mean *│ gradient *│ value *│ 4 *│ 1.500 │ nan *│ 0.500 ", shown)
+    assert f"also in {run}/gaze.json" in shown
+    kept = json.loads((run / "gaze.json").read_text())
+    assert (kept["agent"], kept["most_steps"]) == (agent.name, 3)
+    assert [row["trial"] for row in kept["scores"]] == [1, 2, "mean"]
+    assert kept["scores"][2]["nss"] == 1.5 and kept["scores"][2]["kl_divergence"] is None
+    assert kept["scores"][2]["undefined"] == {"nss": 0, "kl_divergence": 4, "shuffled_auc": 2}
 
 
 def test_attention_needs_no_score(tmp_path, monkeypatch, capsys):

@@ -15,26 +15,35 @@ def gaze(
         UseAppendAction[list[str]],
         arg(help="gradient, guided_backprop, grad_cam, ...; several times. `list` says which this agent can be asked for"),
     ] = [],  # noqa: B006
-    score: Annotated[UseAppendAction[list[str]], arg(help="value, logit:chosen, ...; several times")] = [],  # noqa: B006
+    score: Annotated[
+        UseAppendAction[list[str]], arg(help="value, logit:chosen, ...; several times; attention_map needs none")
+    ] = [],  # noqa: B006
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
     most_steps: Annotated[int | None, arg(help="of each trial; by default all")] = None,
     seed: int = 0,
 ) -> None:
     """Compare an agent's maps with where people looked while they played: NSS, KL divergence, shuffled AUC.
 
+    Of a run the table is kept in RUN/gaze.json, too.
+
     Example: rljax-viz gaze zoo:Breakout-v5 atari-head/breakout --method guided_backprop --score value --most-steps 500
     """
     from ..runs import evaluate_gaze, load_agent, methods_of
+    from ..runs.gaze import over_trials
+    from ..runs.past import BUILT_IN
 
     if "list" in method:
         print("\n".join(methods_of(load_agent(agent))))
         return
-    if not (method and score):
+    if not method or not (score or set(method) == {BUILT_IN}):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
+    out = Path(agent) / "gaze.json" if Path(agent).is_dir() else None
     with bars() as watch:
-        options = {"layer": layer, "most_steps": most_steps, "seed": seed}
+        options = {"layer": layer, "most_steps": most_steps, "seed": seed, "out": out}
         results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
-    print_gaze(results)
+    print_gaze([*results, *over_trials(results)])
+    if out is not None:
+        print(f"also in {out}")
 
 
 def compare(

@@ -1,9 +1,10 @@
 """Looking into a key-value store: its keys as frames, and the way from a key to a state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 
 def invert_keys(decode: Callable[[jax.Array], jax.Array], keys: jax.Array) -> jax.Array:
@@ -32,17 +33,28 @@ def latent_path(
     return jax.vmap(decode)(start[None] + part * (end - start)[None])
 
 
-def pixelwise_maximum(frames: jax.Array) -> jax.Array:
+def pixelwise_maximum(frames: ArrayLike | Sequence[ArrayLike]) -> jax.Array:
     """One state that holds the bright objects of many: frames[N ...] -> [...], of their dtype.
 
-    Annasamy & Sycara 2019, figure 15: a state that was never seen, to try what an agent has memorised.
+    Annasamy & Sycara 2019, figure 15: a state that was never seen, to try what an agent has memorised. Raises ValueError for
+    no frames.
     """
+    frames = jnp.asarray(frames)
+    if not frames.ndim or not len(frames):
+        raise ValueError(f"frames are [N ...], one or more, got shape {frames.shape}")
     return frames.max(0)
 
 
-def attention_by_value(weights: jax.Array, values: jax.Array) -> jax.Array:
+def attention_by_value(weights: ArrayLike, values: ArrayLike | Sequence[float]) -> jax.Array:
     """The attention map, actions x keys: weights[... A N] with its columns from the smallest of values[N] to the largest.
 
     Each row is the law over returns that is expected of one action. Annasamy & Sycara 2019, supplement, "Attention maps".
+    Raises ValueError unless there is one value for each key.
     """
+    weights, values = jnp.asarray(weights), jnp.asarray(values)
+    if not weights.ndim or values.shape != weights.shape[-1:]:
+        raise ValueError(
+            f"values are [N], one for each key of weights[... A N]; got {values.shape} for {weights.shape}; i-DQN's lie in "
+            "params['constants']['values']"
+        )
     return weights[..., jnp.argsort(values)]

@@ -5,21 +5,25 @@ is. Zhang et al. 2020, arXiv:1903.06754, zenodo.org/records/3451402; the matchin
 arXiv:1908.02511, section 4.3 (FACTS, seed 004).
 """
 
+import contextlib
 import csv
 import io
 import re
 import tarfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rljax_viz.images import area_resize, grey
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 HEIGHT, WIDTH = 210, 160
 SKIP, STACK = 4, 4
@@ -45,8 +49,9 @@ def read_gaze(path: str | Path) -> dict[int, GazeRow]:
     """The rows of a trial's `.txt`, by frame number.
 
     Columns are found by the names in its first line, COLUMNS: frame_id (its name ends in _<number>), those in the middle as
-    far as they are there, and behind the last, gaze_positions, x0, y0, x1, y1, ..., as many as there are. Raises ValueError
-    for a file without that line, and with the line for a row that is not one.
+    far as they are there, and behind the last, gaze_positions, x0, y0, x1, y1, ..., as many as there are. A pair with a null
+    or NaN is left out, and a row that ends before its gaze has none. Raises ValueError for a file without that line, and with
+    the line for a row that is not one.
     """
     rows = {}
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -67,22 +72,23 @@ def read_gaze(path: str | Path) -> dict[int, GazeRow]:
 
 
 def _gaze_row(names: Sequence[str], cells: Sequence[str]) -> GazeRow:
-    if len(cells) < len(names):
+    if len(cells) < len(names) - 1:
         raise ValueError(f"{len(cells)} cells, where {len(names)} columns are named")
     values = [None if cell.strip() in ("null", "") else float(cell) for cell in cells[1:]]
     known = dict(zip(names[1:-1], values, strict=False))
-    gaze = [value for value in values[len(names) - 2 :] if value is not None]
-    if len(gaze) % 2:
+    gaze = np.asarray(values[len(names) - 2 :], np.float64)  # None is NaN
+    if len(gaze) % 2 and not np.isnan(gaze[-1]):
         raise ValueError("an x without its y")
+    pairs = gaze[: len(gaze) // 2 * 2].reshape(-1, 2)
     whole = {}
     for name in ("episode_id", "action"):
         value = known.get(name)
-        if value is not None and (value != int(value) or (name == "action" and not 0 <= value < 18)):
+        if value is not None and (value % 1 != 0 or (name == "action" and not 0 <= value < 18)):
             raise ValueError(f"{name} is {value:g}, not a whole number{' of 0 to 17' if name == 'action' else ''}")
         whole[name] = None if value is None else int(value)
     return GazeRow(
         int(cells[0].rpartition("_")[2]), whole["episode_id"], known.get("score"), known.get("duration(ms)"),
-        known.get("unclipped_reward"), whole["action"], np.asarray(gaze, np.float64).reshape(-1, 2),
+        known.get("unclipped_reward"), whole["action"], pairs[np.isfinite(pairs).all(1)],
     )  # fmt: skip
 
 
@@ -115,12 +121,15 @@ def steps_of(frames: int) -> range:
 
 
 def read_games(path: str | Path) -> dict[int, str]:
-    """Trial number -> envpool's name of its game, of `meta_data.csv`; rows without a number or a game are left out."""
+    """Trial number -> envpool's name of its game, of `meta_data.csv`; rows without a number or a game are left out.
+
+    A trial of `<game>_highscore` is one of the game.
+    """
     games = {}
     for row in _table(path):
         if row["TrialNumber"] and row["Game"]:
-            words = row["Game"].strip().split("_")
-            name = "".join(word[:1].upper() + word[1:] for word in words)
+            words = re.sub("_highscore$", "", row["Game"].strip(), flags=re.IGNORECASE).split("_")
+            name = "".join(word.capitalize() if word.isupper() else word[:1].upper() + word[1:] for word in words)
             games[int(float(row["TrialNumber"]))] = f"{'MsPacman' if name == 'Mspacman' else name}-v5"
     return games
 
@@ -131,23 +140,67 @@ def read_lengths(path: str | Path) -> dict[int, int]:
     return {int(float(number)): int(float(frames)) for number, frames in rows if number and frames}
 
 
+#: name of a column in version 4 of the data -> its name in version 2
+RENAMED = {"trial_id": "TrialNumber", "GameName": "Game", "total_frame": "NumberOfFrames"}
+
+
 def _table(path: str | Path) -> list[dict[str, str]]:
+    """The rows of `meta_data.csv`, their columns named as in version 2."""
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+        rows = [{RENAMED.get(name, name): cell for name, cell in row.items()} for row in csv.DictReader(file)]
     if rows and not {"TrialNumber", "Game"} <= set(rows[0]):
-        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game")
+        raise ValueError(f"{path} has the columns {list(rows[0])}, expected TrialNumber and Game, or trial_id and GameName")
     return rows
 
 
 AGAIN = "download it again (zenodo.org/records/3451402)"
 
 
+class Frames:
+    """The pictures of a trial, [N 210 160 3] in the order of their numbers, kept as PNG: frames[i], frames[a:b] and
+    frames[list] are decoded when they are asked for, to uint8.
+
+    Raises ValueError for a picture that is damaged, or of another size; checksums are read at once.
+    """
+
+    def __init__(self, archive: Path, pngs: Sequence[bytes]):
+        self.archive, self._pngs = archive, pngs
+        for number, png in enumerate(pngs, 1):
+            with self._opened(number, png) as image:
+                width, height = image.size
+                image.verify()
+            if (height, width) != (HEIGHT, WIDTH):
+                raise ValueError(f"{archive}: frame {number} is {height}x{width}, expected 210x160")
+
+    def __len__(self) -> int:
+        return len(self._pngs)
+
+    def __getitem__(self, which: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        rows = np.arange(len(self))[which]
+        found = np.empty((rows.size, HEIGHT, WIDTH, 3), np.uint8)
+        for at, row in enumerate(rows.flatten().tolist()):
+            with self._opened(row + 1, self._pngs[row]) as image:
+                found[at] = np.asarray(image.convert("RGB"))
+        return found.reshape(*rows.shape, *found.shape[1:])
+
+    @contextlib.contextmanager
+    def _opened(self, number: int, png: bytes) -> "Iterator[Image]":
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(png)) as image:
+                yield image
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{self.archive}: frame {number} is no whole picture ({error}); {AGAIN}") from None
+
+
 class Trial:
     """One trial: `frames`, `gaze`, and, for each step that an agent would take, what it sees and where people looked.
 
-    `frames` are read into memory at first use: 30,000 frames of 210x160 take 3 GB, and a little more while they are read;
-    `forget` gives them back. Raises FileNotFoundError for a missing file, ValueError for an archive that is no trial's or is
-    damaged, and for frames of another size or with gaps.
+    The archive is read to its end at first use of `frames`, and kept as it is; only frames that are asked for are decoded.
+    `forget` gives the memory back. Raises ValueError for an archive that is not named for a trial; where they are read
+    FileNotFoundError for a missing file, ValueError for an archive that is damaged, and for frames of another size or with
+    gaps.
     """
 
     def __init__(self, archive: str | Path):
@@ -157,45 +210,38 @@ class Trial:
             raise ValueError(f"{self.archive} is not named for a trial: expected <number>_<rest>.tar.bz2")
         self.number = int(number[0])
         self.gaze_path = self.archive.with_name(f"{stem}.txt")
-        for path in (self.archive, self.gaze_path):
-            if not path.exists():
-                raise FileNotFoundError(f"trial {self.number} lacks {path}: it is NAME.tar.bz2 and NAME.txt, side by side")
 
     @cached_property
     def gaze(self) -> dict[int, GazeRow]:
-        return read_gaze(self.gaze_path)
+        return read_gaze(self._found(self.gaze_path))
+
+    def _found(self, path: Path) -> Path:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: a trial is NAME.tar.bz2 and NAME.txt, side by side")
+        return path
 
     @cached_property
-    def frames(self) -> np.ndarray:
-        """uint8 [N 210 160 3], in the order of their numbers."""
-        from PIL import Image
-
+    def frames(self) -> Frames:
         found = self._pictures()
         if missing := sorted(set(range(1, max(found, default=0) + 1)) - found.keys()):
             raise ValueError(
                 f"{self.archive} holds {len(found)} frames, but none is number {_listed(missing)} ({len(missing)} in all): "
                 f"is the file whole? {AGAIN}"
             )
-        frames = np.empty((len(found), HEIGHT, WIDTH, 3), np.uint8)
-        for number in sorted(found):
-            try:
-                with Image.open(io.BytesIO(found[number])) as image:
-                    picture = np.asarray(image.convert("RGB"))
-            except (OSError, SyntaxError) as error:
-                raise ValueError(f"{self.archive}: frame {number} is no whole picture ({error}); {AGAIN}") from None
-            if picture.shape != frames.shape[1:]:
-                raise ValueError(f"{self.archive} holds frames of {picture.shape}, expected 210x160 in colour")
-            frames[number - 1] = picture
-        return frames
+        return Frames(self.archive, [found[number] for number in sorted(found)])
 
     def _pictures(self) -> dict[int, bytes]:
         """The PNGs by number, compressed as they are."""
         found, others = {}, []
+        self._found(self.archive)
         try:
             with tarfile.open(self.archive, "r:bz2") as archive:
                 for member in archive:
-                    if member.isfile() and member.name.endswith(".png") and (file := archive.extractfile(member)):
-                        number = Path(member.name).stem.rpartition("_")[2]
+                    name = Path(member.name)
+                    if name.name.startswith(".") or name.suffix != ".png":  # macOS puts ._NAME.png beside NAME.png
+                        continue
+                    if member.isfile() and (file := archive.extractfile(member)):
+                        number = name.stem.rpartition("_")[2]
                         if number.isascii() and number.isdigit():
                             found[int(number)] = file.read()
                         else:
@@ -281,12 +327,14 @@ def trials_in(folder: str | Path) -> list[Trial]:
 
     Raises FileNotFoundError if there is none.
     """
-    archives = sorted(Path(folder).rglob("*.tar.bz2"))
+    archives = sorted(path for path in Path(folder).rglob("*.tar.bz2") if not path.name.startswith("."))
     others = [path for path in archives if not re.match(r"\d+_", path.name)]
     if others:
         warnings.warn(f"left out {_listed(others)}: a trial is <number>_<rest>.tar.bz2", stacklevel=2)
     trials = [path for path in archives if path not in others]
     if not trials:
         fix = "unpack a game of Atari-HEAD there (zenodo.org/records/3451402)"
+        if next(Path(folder).rglob("*.png"), None):
+            fix = "its frames are unpacked; put the .tar.bz2 there as it was downloaded"
         raise FileNotFoundError(f"{folder} holds no <trial>_*.tar.bz2: {fix}")
     return sorted((Trial(path) for path in trials), key=lambda trial: trial.number)

@@ -5,6 +5,8 @@ undefined it is NaN, for `jnp.nanmean` over a recording and a count of what was 
 `vmap` and `jit` do the rest. Nikulin et al. 2019, arXiv:1908.02511, section 4.3; exact definitions: FACTS, seed 004.
 """
 
+from numbers import Integral
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -13,6 +15,7 @@ from rljax_viz.images import gaussian_blur
 from rljax_viz.measure.correlation import varies
 
 _ZERO = 1e-8  # what counts as zero: numpy's isclose(x, 0)
+_ROOM = 16  # float32 over this has differences that do not overflow, and a reciprocal that does not vanish
 
 
 def nss(saliency: ArrayLike, fixations: ArrayLike) -> jax.Array:
@@ -24,12 +27,12 @@ def nss(saliency: ArrayLike, fixations: ArrayLike) -> jax.Array:
     Peters et al. 2005, doi:10.1016/j.visres.2005.03.019. Raises ValueError unless both are [H W] of the same size.
     """
     saliency, fixations = _maps(saliency, fixations)
-    unit = jnp.abs(saliency).max()
-    unit = jnp.where(unit > 0, unit, 1)
-    above = saliency / unit - (saliency / unit).min()  # in parts of its size and from 0: no sum overflows or loses its digits
+    above = saliency / _ROOM - saliency.min() / _ROOM  # from 0, before anything is rounded
+    unit = _size(above)
+    above = above / unit
     spread = above.std()
     score = (fixations * (above - above.mean())).sum() / (fixations.sum() * spread)
-    return _where(_defined(saliency, fixations) & varies(saliency) & (spread * unit > _ZERO), score)
+    return _where(_defined(saliency, fixations) & varies(saliency) & (spread * unit * _ROOM > _ZERO), score)
 
 
 def kl_divergence(saliency: ArrayLike, fixations: ArrayLike, sigma: float = 5.0) -> jax.Array:
@@ -44,7 +47,8 @@ def kl_divergence(saliency: ArrayLike, fixations: ArrayLike, sigma: float = 5.0)
     saliency, fixations = _maps(saliency, fixations)
     looked = gaussian_blur(fixations, sigma, mode="mirror")
     seen = looked > 0
-    p, q = looked / looked.sum(), saliency / saliency.sum()
+    parts = saliency / _ROOM / _size(saliency / _ROOM)  # whose sum does not overflow
+    p, q = looked / looked.sum(), parts / parts.sum()
     terms = jnp.where(seen, p * (jnp.log(jnp.where(seen, p, 1)) - jnp.log(jnp.where(seen & (q > 0), q, 1))), 0)
     covered = jnp.where(seen, saliency > _ZERO, True).all()
     return _where(_defined(saliency, fixations) & covered, terms.sum())
@@ -59,8 +63,10 @@ def shuffled_auc(
     replacement, and the areas are averaged. 0.5 is chance, ties count a half; a map that only knows where people look in
     general has no advantage. NaN for a constant map, one that is not finite, or no fixations here or there.
     Borji et al. 2013, doi:10.1109/ICCV.2013.118. `shuffled_auc_expected` is what it tends to with many splits.
-    Raises ValueError unless the maps have the same size.
+    Raises ValueError unless the maps have the same size, and `splits` is a whole number from 1.
     """
+    if not isinstance(splits, Integral) or splits < 1:
+        raise ValueError(f"splits is how often fixations are drawn, a whole number from 1, e.g. 100; got {splits!r}")
     saliency, fixations, others = _three(saliency, fixations, other_fixations)
     beats = _beaten_by(saliency, fixations)
     up_to = jnp.cumsum(others.reshape(-1))
@@ -109,6 +115,12 @@ def _three(saliency: ArrayLike, fixations: ArrayLike, others: ArrayLike) -> tupl
     if others.ndim != 3 or others.shape[1:] != saliency.shape:
         raise ValueError(f"other_fixations are [N H W] of other frames, of size {saliency.shape}; got {others.shape}")
     return saliency, fixations, others.sum(0)
+
+
+def _size(map: jax.Array) -> jax.Array:
+    """The largest absolute value; 1 of an empty map."""
+    size = jnp.abs(map).max()
+    return jnp.where(size > 0, size, 1)
 
 
 def _defined(saliency: jax.Array, fixations: jax.Array) -> jax.Array:

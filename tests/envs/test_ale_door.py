@@ -102,11 +102,35 @@ def test_a_replay_differs_by_its_edit_alone():
         (np.zeros(127, np.uint8), {}, r"an Atari memory is uint8\[128\], got uint8\[127\]"),
         (np.zeros(128, np.uint8), {128: 0}, r"got \{128: 0\}"),
         (np.zeros(128, np.uint8), {3: 256}, r"got \{3: 256\}"),
+        (np.zeros(128, np.uint8), {3: 1.5, 4: 7}, r"whole numbers, got \{3: 1.5\}"),
+        (np.zeros(128, np.uint8), {1.5: 3}, r"got \{1.5: 3\}"),
+        (np.zeros(128, np.uint8), {"3": 1}, r"got \{'3': 1\}"),
+        (np.zeros(128, np.uint8), {3: None}, r"got \{3: None\}"),
+        (np.zeros(128, np.uint8), {3: float("nan")}, r"got \{3: nan\}"),
     ],
 )
 def test_edits_without_meaning_are_refused(ram, edits, message):
     with pytest.raises(ValueError, match=message):
         envs.edit_ram(ram, edits)
+
+
+@pytest.mark.parametrize(
+    ("game", "arguments", "message"),
+    [
+        ("Pong-v5", ([0, 6],), r"action 6 at step 1: Pong-v5 has the actions 0 to 5; a preset with full_actions=True"),
+        ("Pong-v5", ([-1],), "action -1 at step 0"),
+        ("Pong-v5", ([0.5],), "action 0.5 at step 0"),
+        ("Pong-v5", (np.zeros((2, 1), int),), r"action \[0\] at step 0"),
+        ("Pong-v5", ([0], {}, 0, lambda obs: 18, 2), "action 18 at step 1"),
+        ("Pong-v5", ([],), "no actions are given: give one or more, or `then` and `steps`"),
+        ("Pong-v5", ([0, 0], {0.5: {1: 1}}), r"edits at steps \[0.5\]"),
+        ("Pongg-v5", ([0],), r"'Pongg-v5' is no Atari game.*near it: \['Pong-v5'"),
+        ("Breakout-MinAtar", ([0],), r"'Breakout-MinAtar' is no Atari game"),
+    ],
+)
+def test_games_and_actions_that_there_are_not_are_refused(game, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        envs.replay(envs.make_preset("plain", game), *arguments)
 
 
 def test_an_edit_is_a_copy_and_has_its_step():

@@ -38,12 +38,20 @@ def test_the_maximum_holds_what_every_state_holds():
     a, b = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
     a[0, 0], b[1, 1] = 200, 100
     assert pixelwise_maximum(jnp.stack([a, b])).tolist() == [[200, 0], [0, 100]]
+    assert pixelwise_maximum([a, b]).tolist() == [[200, 0], [0, 100]] and pixelwise_maximum([a, b]).dtype == np.uint8
+    for nothing in ([], jnp.zeros((0, 2, 2)), jnp.zeros(())):
+        with pytest.raises(ValueError, match=r"frames are \[N \.\.\.\], one or more, got shape \("):
+            pixelwise_maximum(nothing)
 
 
 def test_attention_maps_go_from_the_smallest_value_to_the_largest():
     weights = jnp.array([[0.1, 0.7, 0.2], [0.5, 0.0, 0.5]])
     found = attention_by_value(weights, jnp.array([3.0, -1.0, 2.0]))
     np.testing.assert_array_equal(found, np.asarray(weights)[:, [1, 2, 0]])
+    np.testing.assert_array_equal(attention_by_value(weights.tolist(), [3.0, -1.0, 2.0]), found)
+    for values in ([3.0, -1.0], [3.0, -1.0, 2.0, 5.0], [[3.0, -1.0, 2.0]], 3.0):
+        with pytest.raises(ValueError, match=r"values are \[N\], one for each key of weights"):
+            attention_by_value(weights, values)
 
 
 @pytest.mark.parametrize("decoder", ["ae", "vae", "dense-vae"])

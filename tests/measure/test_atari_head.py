@@ -141,6 +141,23 @@ def test_games_by_trial(tmp_path):
     assert games == {52: "Breakout-v5", 53: "MsPacman-v5", 60: "MsPacman-v5", 61: "SpaceInvaders-v5"}
 
 
+def test_games_by_trial_of_version_4_and_in_capitals(tmp_path):
+    columns = "GameName,trial_id,subject_id,load_trial,highest_score,total_frame,total_game_play_time,total_episode\n"
+    rows = "alien,4,RZ,0,2540,6001,900000,2\nms_pacman_highscore,630,R,0,41000,90000,7200000,1\n"
+    rows += "montezuma_revenge,5,KM,0,1,7,8,9\n"
+    (tmp_path / "meta_data.csv").write_text(columns + rows)
+    games = read_games(tmp_path / "meta_data.csv")
+    assert games == {4: "Alien-v5", 630: "MsPacman-v5", 5: "MontezumaRevenge-v5"}
+    assert read_lengths(tmp_path / "meta_data.csv") == {4: 6001, 630: 90000, 5: 7}
+    text = "TrialNumber,Game\n1,BREAKOUT_highscore\n2,MONTEZUMA_REVENGE\n3,MSPACMAN\n4,SpaceInvaders\n"
+    (tmp_path / "meta_data.csv").write_text(text)
+    wanted = ["Breakout-v5", "MontezumaRevenge-v5", "MsPacman-v5", "SpaceInvaders-v5"]
+    assert list(read_games(tmp_path / "meta_data.csv").values()) == wanted
+    (tmp_path / "meta_data.csv").write_text("game,number\nalien,4\n")
+    with pytest.raises(ValueError, match="expected TrialNumber and Game, or trial_id and GameName"):
+        read_games(tmp_path / "meta_data.csv")
+
+
 def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no <trial>_\*.tar.bz2"):
         trials_in(tmp_path)
@@ -148,14 +165,17 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"holds 5 frames, but none is number 4 \(1 in all\)"):
         _ = Trial(archive).frames
     archive = write_trial(tmp_path / "b", frames()[:3, :100])
-    with pytest.raises(ValueError, match="expected 210x160 in colour"):
+    with pytest.raises(ValueError, match=r"frame \d is 100x160, expected 210x160"):
         _ = Trial(archive).frames
     (tmp_path / "b" / f"{NAME}.txt").write_text(HEADER + "RZ_1,0,0,50,0,0,3.5\n")
     with pytest.raises(ValueError, match="line 2: an x without its y"):
         read_gaze(tmp_path / "b" / f"{NAME}.txt")
     (tmp_path / "b" / f"{NAME}.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"it is NAME.tar.bz2 and NAME.txt, side by side"):
-        trials_in(tmp_path / "b")
+    (lacking,) = trials_in(tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match=r".txt is missing: a trial is NAME.tar.bz2 and NAME.txt, side by side"):
+        _ = lacking.gaze
+    with pytest.raises(FileNotFoundError, match=r"7_A.tar.bz2 is missing"):
+        _ = Trial(tmp_path / "7_A.tar.bz2").frames
 
 
 def put(archive, name, data):
@@ -183,6 +203,21 @@ def test_damaged_archives_are_named(tmp_path):
     put(archive, f"{NAME}/RZ_2394668_7.png", b"no picture")
     with pytest.raises(ValueError, match=r"frame 7 is no whole picture .*download it again"):
         _ = Trial(archive).frames
+    png = io.BytesIO()
+    Image.fromarray(frames()[6]).save(png, "png")
+    for broken in (png.getvalue()[:5000], png.getvalue()[:5000] + b"no" + png.getvalue()[5002:]):
+        archive.write_bytes(whole)
+        put(archive, f"{NAME}/RZ_2394668_7.png", broken)
+        with pytest.raises(ValueError, match=r"frame 7 is no whole picture"):  # though nobody has looked at it yet
+            _ = Trial(archive).frames
+
+
+def test_what_macos_puts_beside_the_frames_is_no_frame(tmp_path):
+    archive = write_trial(tmp_path, frames()[:3])
+    put(archive, f"{NAME}/._RZ_2394668_1.png", b"no picture")
+    archive.with_name(f"._{archive.name}").write_bytes(b"no archive")
+    (trial,) = trials_in(tmp_path)
+    np.testing.assert_array_equal(trial.frames[:], frames()[:3])
 
 
 def test_archives_that_are_no_trials_are_left_out(tmp_path):
@@ -205,12 +240,29 @@ def test_columns_of_gaze_are_found_by_name(tmp_path):
         ("", "is empty, expected the line frame_id,episode_id"),
         ("RZ_1,0,0,50,0,0,3.5,4.5\n", "begins with 'rz_1,0,0,50,0,0,3.5,4.5', expected the line frame_id"),
         (HEADER + "RZ_1,0,0,50,60.5,70.25,61,71\n", "line 2: action is 70.25, not a whole number of 0 to 17"),
+        (HEADER + "RZ_1,0,0,50,null,1,3.5,null,4.5\n", "line 2: an x without its y"),
+        (HEADER + "RZ_1,0,nan,50,0,inf,null\n", "line 2: action is inf, not a whole number of 0 to 17"),
         (HEADER + "RZ_1,0,0,50,null\n", "line 2: 5 cells, where 7 columns are named"),
         (HEADER + "RZ_1,zero,0,50,0,0,null\n", "line 2: could not convert string to float"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=match):
             read_gaze(path)
+
+
+def test_pairs_of_gaze_that_are_not_whole_are_left_out(tmp_path):
+    path, start = tmp_path / "a.txt", ",0,0,50,0,0"
+    looks = ("10.0,null,null,20.0", "nan,3.0,4.0,5.0", "", "null", "null,null", "1.0,2.0,null,null,inf,4.0,")
+    path.write_text(HEADER + "".join(f"RZ_{n}{start},{cells}\n" for n, cells in enumerate(looks, 1)) + f"RZ_7{start}\n")
+    rows = read_gaze(path)
+    assert [rows[n].gaze.tolist() for n in range(1, 8)] == [[], [[4.0, 5.0]], [], [], [], [[1.0, 2.0]], []]
+
+
+def test_frames_that_are_unpacked_are_told(tmp_path):
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "RZ_2394668_1.png").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"its frames are unpacked; put the .tar.bz2 there as it was downloaded"):
+        trials_in(tmp_path)
 
 
 def test_trials_that_end_early_are_told(tmp_path):
@@ -223,16 +275,23 @@ def test_trials_that_end_early_are_told(tmp_path):
     assert "20 pictures and rows of gaze up to frame 12, 20 by its table: frames 13 to 20 (8) lack rows of gaze" in told
 
 
-def test_frames_take_their_room_once_and_give_it_back(tmp_path):
-    trial = Trial(write_trial(tmp_path, np.repeat(frames()[:1] // 255, 60, axis=0)))
-    tracemalloc.start()
-    size = trial.frames.nbytes
-    _, peak = tracemalloc.get_traced_memory()
-    assert size == 60 * 210 * 160 * 3 and peak < 1.4 * size
-    trial.observations(trial.steps)
+def test_frames_are_decoded_where_they_are_looked_at(tmp_path):
+    pictures = np.repeat(frames()[:1] // 255, 60, axis=0)
+    trial = Trial(write_trial(tmp_path, pictures))
+    size = pictures.nbytes
+    trial.observations([0])  # compiles
     trial.forget()
-    assert tracemalloc.get_traced_memory()[0] < 0.3 * size
+    tracemalloc.start()
+    assert len(trial.steps) == 15
+    trial.observations(trial.steps[:3])
+    assert tracemalloc.get_traced_memory()[1] < 0.2 * size
+    trial.forget()
     tracemalloc.stop()
+    np.testing.assert_array_equal(trial.frames[[0, 8, 4]], pictures[[0, 8, 4]])
+    np.testing.assert_array_equal(trial.frames[-3:], pictures[-3:])
+    assert trial.frames[3].shape == (210, 160, 3) and trial.frames[5:5].shape == (0, 210, 160, 3)
+    with pytest.raises(IndexError):
+        trial.frames[60]
 
 
 def test_games_begin_where_the_episode_changes(trial, tmp_path):

@@ -47,6 +47,13 @@ def test_nss_knows_neither_scale_nor_offset(scale, offset):
     np.testing.assert_allclose(nss(s, f), want, rtol=2e-4)
 
 
+def test_nss_keeps_its_digits_far_from_zero():
+    noise, f = np.random.default_rng(3).normal(size=SHAPE), fixations()
+    s = (1000 + 0.01 * noise).astype(np.float32)
+    exact = s.astype(np.float64)
+    np.testing.assert_allclose(nss(s, f), np.average((exact - exact.mean()) / exact.std(), weights=f), rtol=1e-4)
+
+
 def test_constants_are_undefined_at_any_size_and_what_varies_is_not():
     f = fixations(shape=(210, 160))
     levels = np.array([np.log(2), 0.2, 0.3, 0.6, 0.7, 0.123, 0.917, 1e-5, 1e20], np.float32)
@@ -70,7 +77,9 @@ def test_kl_divergence_is_that_of_scipy(sigma):
     blurred = gaussian_filter(f.astype(np.float64), sigma, mode="mirror", truncate=4)
     np.testing.assert_allclose(kl_divergence(s, f, sigma), entropy(blurred.ravel(), s.astype(np.float64).ravel()), rtol=1e-4)
     assert abs(float(kl_divergence(blurred + 1e-7, f, sigma))) < 1e-2 < float(kl_divergence(s, f, sigma))
-    np.testing.assert_allclose(kl_divergence(7 * s, f, sigma), kl_divergence(s, f, sigma), rtol=1e-4)
+    for scale in (7, 1e20, 3e38):  # sums of the last overflow
+        large = (s / s.max() * np.float64(scale)).astype(np.float32)
+        np.testing.assert_allclose(kl_divergence(large, f, sigma), kl_divergence(s, f, sigma), rtol=1e-4)
 
 
 def area(s, f, others):
@@ -168,5 +177,8 @@ def test_other_sizes_are_refused():
             metric(saliency(), fixations()[:, :-1])
     with pytest.raises(ValueError, match=r"other_fixations are \[N H W\]"):
         shuffled_auc(KEY, saliency(), fixations(), OTHERS[0])
+    for splits in (0, -1, 2.5, 2.0, None):
+        with pytest.raises(ValueError, match=r"splits is .* a whole number from 1, e.g. 100; got"):
+            shuffled_auc(KEY, saliency(), fixations(), OTHERS, splits)
     with pytest.raises(ValueError, match=r"jax.vmap takes many"):
         nss(OTHERS.astype(np.float32), OTHERS)

@@ -104,11 +104,20 @@ def print_gaze(results: list[Any]) -> None:
     from rich.table import Table
 
     table = Table("trial", "method", "score", "steps", "NSS", "KL", "sAUC", "undefined")
-    table.columns[1].no_wrap = table.columns[2].no_wrap = True
+    _keep_numbers(table, but=(1, 2))
     for one in results:
         means = [f"{mean:.3f}" for mean in one.means]
         table.add_row(str(one.trial), one.method, one.score, str(one.steps), *means, "/".join(map(str, one.undefined)))
     Console().print(table)
+
+
+def _keep_numbers(table: Any, but: tuple[int, ...]) -> None:
+    """On a narrow screen only the columns `but` are broken into lines, the others stay whole."""
+    for at, column in enumerate(table.columns):
+        if at in but:
+            column.overflow, column.min_width = "fold", 8
+        else:
+            column.no_wrap = True
 
 
 def print_agreement(found: list[Any]) -> None:
@@ -117,9 +126,7 @@ def print_agreement(found: list[Any]) -> None:
     from rich.table import Table
 
     table = Table("map", "against", "frames", "Pearson", "Spearman", "undefined")
-    for column in table.columns:
-        column.no_wrap = True
-    table.columns[3].min_width = table.columns[4].min_width = 8
+    _keep_numbers(table, but=(0, 1))
     for one in found:
         means = (f"{one.pearson:.3f}", f"{one.spearman:.3f}")
         table.add_row(one.left, one.right, str(one.frames), *means, str(one.undefined))

@@ -75,6 +75,21 @@ def test_a_wrong_input_is_one_sentence_and_exit_2(arguments, message, tmp_path):
     assert "Traceback" not in out.stderr and len(out.stderr.strip().splitlines()) == 1
 
 
+def test_a_narrow_screen_cuts_no_number(capsys):
+    from rljax_viz.runs import GazeScore
+    from rljax_viz.runs.compare import Agreement
+    from rljax_viz.screen import print_agreement, print_gaze
+
+    long = "layer_integrated_gradients"
+    print_gaze([GazeScore("mean", long, "log_prob:chosen", 12345, (1.234, -0.567, 0.891), (1234, 2345, 3456))])
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("12345", "1.234", "-0.567", "0.891", "1234/2345/3456", "undefined", "sAUC"))
+    print_agreement([Agreement(long, "expected_gradients", 12345, -0.123, 0.456, 789)])
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("12345", "-0.123", "0.456", "789", "undefined", "Spearman"))
+    assert max(map(len, told.splitlines())) <= 80
+
+
 @pytest.mark.slow
 def test_doctor_finds_this_machine_well():
     out = rljax_viz("doctor")

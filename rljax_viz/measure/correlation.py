@@ -53,7 +53,8 @@ def _flat(left: ArrayLike, right: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
 def _pearson(left: jax.Array, right: jax.Array) -> jax.Array:
     constant = ~(varies(left) & varies(right))
-    left, right = (v / jnp.maximum(jnp.abs(v).max(), 1e-30) for v in (left, right))  # tiny maps do not underflow
+    left, right = (v / 16 - v.min() / 16 for v in (left, right))  # from 0, before anything is rounded or overflows
+    left, right = (v / jnp.maximum(v.max(), 1e-32) for v in (left, right))  # tiny maps do not underflow
     left, right = left - left.mean(), right - right.mean()
     both = jnp.sqrt((left**2).sum() * (right**2).sum())
     return jnp.where(constant, jnp.nan, (left * right).sum() / jnp.where(both > 0, both, jnp.nan))

@@ -19,6 +19,15 @@ def test_both_are_scipys():
     np.testing.assert_allclose(spearman(np.exp(left), right), spearman(left, right), rtol=1e-6)  # blind to rescaling
 
 
+def test_maps_far_from_zero_keep_their_digits():
+    rng = np.random.default_rng(0)
+    left, right = (np.float32(1000) + rng.normal(0, 0.01, (20, 20)).astype(np.float32) for _ in range(2))
+    want = stats.pearsonr(left.ravel().astype(float), right.ravel().astype(float))[0]
+    np.testing.assert_allclose(pearson(left, right), want, rtol=1e-3)
+    huge = np.float32([[3e37, -3e37, 1e37, 0]])
+    np.testing.assert_allclose(pearson(huge, huge / 1e37), 1, rtol=1e-5)
+
+
 def test_undefined_is_nan_under_vmap_too():
     flat, slope, hole = jnp.ones((3, 3)), jnp.arange(9.0).reshape(3, 3), jnp.full((3, 3), jnp.nan)
     for metric in (pearson, spearman):

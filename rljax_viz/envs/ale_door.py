@@ -6,6 +6,7 @@ the late reset, seeds under `vmap`. One game after the other, in Python: some hu
 
 import functools
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,7 @@ class AleGame:
         self.ale = ale.ALEInterface()
         self.ale.setInt("random_seed", seed % 2**31)
         self.ale.setFloat("repeat_action_probability", preset.sticky)
-        self.ale.loadROM(ale.roms.get_rom_path("".join(f"_{c.lower()}" if c.isupper() else c for c in game).lstrip("_")))
+        self.ale.loadROM(ale.roms.get_rom_path(re.sub(r"(?<!^)(?=[A-Z0-9])", "_", game).lower()))
         self.actions = self.ale.getLegalActionSet() if preset.full_actions else self.ale.getMinimalActionSet()
         self.preset, self._rng, self._owed = preset, np.random.default_rng(seed), 0
         self._fires = preset.fire_reset and len(self.actions) > 1 and self.actions[1] == ale.Action.FIRE

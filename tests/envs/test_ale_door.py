@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rljax_viz import envs
-from rljax_viz.envs.ale_door import AlePool, infinite_breakout
+from rljax_viz.envs.ale_door import AleGame, AlePool, infinite_breakout
 from rljax_viz.envs.envpool_options import atari_options
 
 
@@ -131,6 +131,14 @@ def test_edits_without_meaning_are_refused(ram, edits, message):
 def test_games_and_actions_that_there_are_not_are_refused(game, arguments, message):
     with pytest.raises(ValueError, match=message):
         envs.replay(envs.make_preset("plain", game), *arguments)
+
+
+def test_every_game_of_envpool_has_its_rom():
+    from rljax_viz.envs.door import list_envs
+
+    names = list_envs("envpool-atari")
+    for name in ("TicTacToe3d-v5", "SpaceInvaders-v5", "Qbert-v5"):
+        assert name in names and AleGame(envs.make_preset("dqn", name), 0).ale.getRAM().shape == (128,)
 
 
 def test_an_edit_is_a_copy_and_has_its_step():

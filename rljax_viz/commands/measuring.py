@@ -20,7 +20,9 @@ def gaze(
     ] = [],  # noqa: B006
     layer: Annotated[str | None, arg(help="for the methods that have one; by default the first")] = None,
     most_steps: Annotated[int | None, arg(help="of each trial; by default all")] = None,
-    seed: int = 0,
+    seed: Annotated[int, arg(help="of what shuffled AUC draws, and methods that draw")] = 0,
+    update: Annotated[int | None, arg(help="the checkpoint of this update instead of the newest")] = None,
+    seed_index: Annotated[int | None, arg(help="which agent of a run of several seeds; by default the first")] = None,
 ) -> None:
     """Compare an agent's maps with where people looked while they played: NSS, KL divergence, shuffled AUC.
 
@@ -32,15 +34,16 @@ def gaze(
     from ..runs.gaze import over_trials
     from ..runs.past import BUILT_IN
 
+    loaded = load_agent(agent, update=update, seed_index=seed_index)
     if "list" in method:
-        print("\n".join(methods_of(load_agent(agent))))
+        print("\n".join(methods_of(loaded)))
         return
     if not method or not (score or set(method) == {BUILT_IN}):
         raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
     out = Path(agent) / "gaze.json" if Path(agent).is_dir() else None
     with bars() as watch:
         options = {"layer": layer, "most_steps": most_steps, "seed": seed, "out": out}
-        results = evaluate_gaze(load_agent(agent), folder, method, score, **options, watch=watch)
+        results = evaluate_gaze(loaded, folder, method, score, **options, watch=watch)
     print_gaze([*results, *over_trials(results)])
     if out is not None:
         print(f"also in {out}")

@@ -2,7 +2,8 @@
 
 Differs from OpenAI Baselines: the Fisher statistics are of actions drawn afresh from the policy, as in the paper; the
 value's Gaussian has variance 1, so that a step on it is Gauss-Newton's; inverses are renewed every few updates in the
-program, not in a thread; no cold start with plain gradients, since the running means know how little they have seen.
+program, not in a thread; no cold start with plain gradients, since the running means know how little they have seen; nothing
+but the trust region bounds a step, no norm of the gradient.
 """
 
 from dataclasses import dataclass

@@ -162,7 +162,7 @@ def test_the_table_of_a_run_is_kept_in_it(tmp_path, monkeypatch, capsys):
     for name in ("1_A", "2_B"):
         write_trial(tmp_path / "head", frames()[:9], name=name, gaze={5: [(80.0, 100.0)]})
     (tmp_path / "meta_data.csv").write_text("TrialNumber,Game\n1,breakout\n2,breakout\n")
-    monkeypatch.setattr("rljax_viz.runs.load_agent", lambda source: agent)
+    monkeypatch.setattr("rljax_viz.runs.load_agent", lambda source, **_: agent)
     means = lambda number: (float(number), float("nan"), 0.5)  # noqa: E731
     one = lambda agent, trial, *_: GazeScore(trial.number, "gradient", "value", 2, means(trial.number), (0, 2, 1))  # noqa: E731
     monkeypatch.setattr("rljax_viz.runs.gaze._one", one)

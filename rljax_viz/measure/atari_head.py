@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -158,7 +158,7 @@ AGAIN = "download it again (zenodo.org/records/3451402)"
 
 class Frames:
     """The pictures of a trial, [N 210 160 3] in the order of their numbers, kept as PNG: frames[i], frames[a:b] and
-    frames[list] are decoded when they are asked for, to uint8.
+    frames[list] are decoded when they are asked for, to uint8; numpy takes all of them, 100 kB each.
 
     Raises ValueError for a picture that is damaged, or of another size; checksums are read at once.
     """
@@ -174,6 +174,13 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self._pngs)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), HEIGHT, WIDTH, 3
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.uint8, copy=False)
 
     def __getitem__(self, which: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         rows = np.arange(len(self))[which]

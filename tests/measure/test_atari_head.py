@@ -289,6 +289,8 @@ def test_frames_are_decoded_where_they_are_looked_at(tmp_path):
     tracemalloc.stop()
     np.testing.assert_array_equal(trial.frames[[0, 8, 4]], pictures[[0, 8, 4]])
     np.testing.assert_array_equal(trial.frames[-3:], pictures[-3:])
+    assert trial.frames.shape == pictures.shape and np.asarray(trial.frames, float).dtype == float
+    np.testing.assert_array_equal(trial.frames, pictures)
     assert trial.frames[3].shape == (210, 160, 3) and trial.frames[5:5].shape == (0, 210, 160, 3)
     with pytest.raises(IndexError):
         trial.frames[60]

@@ -163,12 +163,13 @@ def main(
     gaze: Annotated[Path | None, arg(help="a folder of Atari-HEAD trials, with its meta_data.csv: figure 5")] = None,
     tiny: Tiny = False,
 ) -> None:
+    folder = "" if gaze is None else digest(Path(gaze))  # a wrong one is told before anything is trained
     minatar = None if at.atari else at.part("minatar", lambda: compare_minatar(at, tiny))
     where = at.choose(("Breakout-v5",), ("Breakout-v5", "Seaquest-v5"))
     atari = {game: at.part(game, lambda g=game: compare_atari(at, g, tiny)) for game in where}
     tables, pictures, told, people = [], [], [], {}
     for game in where if gaze is not None else ():
-        name, most = f"gaze/{digest(Path(gaze))}/{game}", 16 if tiny else at.choose(500, 5000)
+        name, most = f"gaze/{folder}/{game}", 16 if tiny else at.choose(500, 5000)
         people[game] = at.part(name, lambda g=game, n=most: compare_gaze(at, Path(gaze), g, n, tiny))
     people = {game: found for game, found in people.items() if found}
     if minatar is not None:

@@ -34,12 +34,12 @@ def gaze(
     from ..runs.gaze import over_trials
     from ..runs.past import BUILT_IN
 
+    if not method or not (score or "list" in method or set(method) == {BUILT_IN}):
+        raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
     loaded = load_agent(agent, update=update, seed_index=seed_index)
     if "list" in method:
         print("\n".join(methods_of(loaded)))
         return
-    if not method or not (score or set(method) == {BUILT_IN}):
-        raise ValueError("say what to compare: --method NAME and --score NAME; e.g. --method grad_cam --score value")
     out = Path(agent) / "gaze.json" if Path(agent).is_dir() else None
     with bars() as watch:
         options = {"layer": layer, "most_steps": most_steps, "seed": seed, "out": out}

@@ -108,6 +108,14 @@ def test_games_of_the_paper_s_evaluation_are_as_long_as_theirs(monkeypatch):
     assert paper.most_steps("BreakoutInfinite-v5") == 30_000
 
 
+@pytest.mark.parametrize("module", [figure4, table4])
+def test_a_folder_of_gaze_that_is_not_there_is_told_before_anything_is_trained(module, tmp_path):
+    at = Experiment("smoke", tmp_path, "command")
+    with pytest.raises(FileNotFoundError, match=r"--gaze .*nowhere is no folder"):
+        module.main(at, gaze=tmp_path / "nowhere", tiny=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.long
 def test_people_s_gaze_beside_six_architectures(tmp_path):
     from tests.measure.test_atari_head import frames, write_trial

@@ -22,7 +22,7 @@ PLAYER = "zoo:Breakout-v5"  # whose games the untrained ones look at
 
 
 def digest(folder: Path) -> str:
-    """A short name of a folder of gaze, for the parts computed of it. Raises FileNotFoundError where there is no such folder."""
+    """A short name of a folder of gaze, for the parts computed of it. Raises FileNotFoundError where it is not there."""
     if not folder.is_dir():
         raise FileNotFoundError(f"--gaze {folder} is no folder: give the one that the trials of Atari-HEAD lie in")
     return blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()
